@@ -1,0 +1,92 @@
+"""The TensorFlow part of the package: one loop over time.
+
+Everything above this file is plain `keras.ops`. The loop lives here because
+`keras.ops.scan` cannot be differentiated under XLA on TensorFlow (its while loop
+has no bound) and demands that a step's output looks like its state.
+"""
+
+import tensorflow as tf
+from keras import tree
+
+
+def scan(step, state, sequences, reverse=False, unroll=False):
+    """Runs `step` over the first axis of `sequences` and stacks its outputs.
+
+    The loop is bounded by the length, so that it can be differentiated with and
+    without XLA, for static and unknown lengths, length 0 included.
+
+    Args:
+        step: Function `(state, elements) -> (state, outputs)` of nested tensors. The
+            new state has the structure, shapes and dtypes of the old one.
+        state: Nested structure of tensors, the state before the first step.
+        sequences: Nested structure of tensors of shape `(time, ...)`.
+        reverse: Boolean. Whether to run from the last element to the first. Outputs
+            stand at the index of their element either way.
+        unroll: Boolean. Whether to lay the steps out one after the other instead of
+            looping, which needs a static length.
+
+    Returns:
+        `(state, outputs)`: the final state, and the outputs with a leading time axis.
+    """
+    sequences = tree.map_structure(tf.convert_to_tensor, sequences)
+    static_length = tree.flatten(sequences)[0].shape[0]
+    # One step on zeros tells the structure of the outputs, also at length 0.
+    # In a graph nothing reads it, so that it costs nothing.
+    zeros = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), sequences)
+    _, example = step(state, zeros)
+    run = _unrolled if unroll and static_length else _loop
+    state, steps = run(step, state, sequences, reverse, example)
+
+    outputs = []
+    for x, like in zip(steps, tree.flatten(example), strict=True):
+        x.set_shape([static_length, *like.shape])
+        outputs.append(x)
+    return state, tree.pack_sequence_as(example, outputs)
+
+
+def _loop(step, state, sequences, reverse, example):
+    flat_sequences = tree.flatten(sequences)
+    length = flat_sequences[0].shape[0]
+    if length is None:
+        length = tf.shape(flat_sequences[0])[0]
+    inputs = [
+        tf.TensorArray(x.dtype, size=length, element_shape=x.shape[1:]).unstack(x)
+        for x in flat_sequences
+    ]
+    outputs = [
+        tf.TensorArray(x.dtype, size=length, element_shape=x.shape)
+        for x in tree.flatten(example)
+    ]
+
+    def body(index, flat_state, outputs):
+        at = length - 1 - index if reverse else index
+        elements = [array.read(at) for array in inputs]
+        new_state, new_outputs = step(
+            tree.pack_sequence_as(state, flat_state),
+            tree.pack_sequence_as(sequences, elements),
+        )
+        outputs = [
+            array.write(at, x)
+            for array, x in zip(outputs, tree.flatten(new_outputs), strict=True)
+        ]
+        return index + 1, tree.flatten(new_state), outputs
+
+    flat_state = [tf.convert_to_tensor(x) for x in tree.flatten(state)]
+    _, flat_state, outputs = tf.while_loop(
+        lambda index, *_: index < length,
+        body,
+        (tf.constant(0), flat_state, outputs),
+        maximum_iterations=length,
+    )
+    state = tree.pack_sequence_as(state, flat_state)
+    return state, [array.stack() for array in outputs]
+
+
+def _unrolled(step, state, sequences, reverse, example):
+    length = tree.flatten(sequences)[0].shape[0]
+    outputs = [None] * length
+    for at in reversed(range(length)) if reverse else range(length):
+        elements = tree.map_structure(lambda x, at=at: x[at], sequences)
+        state, new_outputs = step(state, elements)
+        outputs[at] = tree.flatten(new_outputs)
+    return state, [tf.stack(x) for x in zip(*outputs, strict=True)]

@@ -1,0 +1,90 @@
+"""What the cells share: states, their shapes and their precision."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_nam.layers.arguments import check_state
+
+
+class MemoryCell(keras.layers.Layer):
+    """Base class of the cells: one time step of a layer with a memory.
+
+    A cell is split where the time loop is: `project` computes all that depends on the
+    input alone, for one step or for a whole sequence, and `step` does the rest. The
+    layers of the same name run these two parts over time.
+
+    Subclasses set `output_size` and define
+
+    - `state_shapes`: tuple of the shapes of the states, without the batch axis;
+    - `project(inputs)`: inputs of shape `(..., features)` to a tuple of tensors of
+        shape `(..., ...)`;
+    - `step(projected, states)`: to `(output, new_states, trajectory)`, where
+        `trajectory` is a dictionary of the tensors worth looking at.
+
+    `keras.layers.RNN` knows vectors as states, so a cell's states are flat there:
+    `(batch, size)` with the sizes in `state_size`. States of the full shapes are
+    taken as well and come back in the shape in which they were given.
+    """
+
+    def __init__(self, **kwargs):
+        # States are wider than the inputs under a mixed policy, and must not be cast.
+        super().__init__(autocast=False, **kwargs)
+
+    @property
+    def compute_dtype(self):
+        """The dtype of the states: float32 whatever the policy, or float64.
+
+        `keras.layers.RNN` casts a cell's states to its compute dtype. Projections run
+        in `dtype_policy.compute_dtype`.
+        """
+        wide = ("float32", "float64")
+        policy_dtype = self.dtype_policy.compute_dtype
+        return policy_dtype if policy_dtype in wide else "float32"
+
+    @property
+    def state_size(self):
+        return [math.prod(shape) for shape in self.state_shapes]
+
+    def get_initial_state(self, batch_size=None):
+        """Returns the states before the first step, each `(batch_size, size)`."""
+        return [
+            ops.reshape(state, (batch_size, size))
+            for state, size in zip(
+                self.initial_states(batch_size), self.state_size, strict=True
+            )
+        ]
+
+    def initial_states(self, batch_size):
+        """Returns the states before the first step in their full shapes."""
+        return [
+            ops.zeros((batch_size, *shape), self.compute_dtype)
+            for shape in self.state_shapes
+        ]
+
+    def call(self, inputs, states, training=False):
+        del training
+        full = self.full_states(states)
+        output, new_states, _ = self.step(self.project(inputs), full)
+        as_given = [
+            ops.reshape(ops.cast(new, old.dtype), ops.shape(old))
+            for new, old in zip(new_states, states, strict=True)
+        ]
+        return ops.cast(output, self.dtype_policy.compute_dtype), as_given
+
+    def full_states(self, states):
+        """Gives flat states their full shapes, in the dtype of the states."""
+        shapes = self.state_shapes
+        if len(states) != len(shapes):
+            raise ValueError(
+                f"`{type(self).__name__}` has {len(shapes)} states. "
+                f"Received: {len(states)} states"
+            )
+        full = []
+        for state, shape in zip(states, shapes, strict=True):
+            state = ops.convert_to_tensor(state, dtype=self.compute_dtype)
+            check_state(type(self).__name__, state, shape)
+            shape = [-1 if size is None else size for size in shape]
+            full.append(ops.reshape(state, (ops.shape(state)[0], *shape)))
+        return full

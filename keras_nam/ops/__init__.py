@@ -1,0 +1,15 @@
+"""The mathematics: pure functions on tensors."""
+
+from keras_nam.ops.attention import memory_attention
+from keras_nam.ops.memory import memory_read
+from keras_nam.ops.memory import memory_write
+from keras_nam.ops.normalization import unit_normalize
+from keras_nam.ops.scan import memory_scan
+
+__all__ = [
+    "memory_attention",
+    "memory_read",
+    "memory_scan",
+    "memory_write",
+    "unit_normalize",
+]

@@ -1,0 +1,45 @@
+"""Conversion and checks of the arguments that the operations share."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def at_least_float32(x):
+    """Casts half precision and integers to float32; wider floats stay as they are."""
+    x = ops.convert_to_tensor(x)
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+
+def check_rank(name, tensor, rank, meaning):
+    """Raises a `ValueError` if `tensor` does not have `rank` axes."""
+    if len(_shape(tensor)) != rank:
+        raise ValueError(
+            f"Argument `{name}` must have shape {meaning}. "
+            f"Received: {name}.shape={_shape(tensor)}"
+        )
+
+
+def check_shape(name, tensor, expected, meaning):
+    """Raises a `ValueError` if the static shape of `tensor` is not `expected`.
+
+    Args:
+        name: String. The argument's name.
+        tensor: The tensor, or nested numbers, that were passed.
+        expected: Tuple of integers, `None` where any size will do.
+        meaning: String. The expected shape in words.
+    """
+    shape = _shape(tensor)
+    fits = len(shape) == len(expected) and all(
+        size is None or wanted is None or size == wanted
+        for size, wanted in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"Argument `{name}` must have shape {meaning}, here {tuple(expected)}. "
+            f"Received: {name}.shape={shape}"
+        )
+
+
+def _shape(tensor):
+    return tuple(tensor.shape if hasattr(tensor, "shape") else np.shape(tensor))

@@ -1,0 +1,87 @@
+"""The memory without an order: write everything, then read everything."""
+
+from keras import ops
+
+from keras_nam.ops.arguments import at_least_float32
+from keras_nam.ops.arguments import check_rank
+from keras_nam.ops.arguments import check_shape
+
+
+def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=None):
+    """Writes all tokens of a source to one memory and reads it with every query.
+
+    Computes `M = sum_z w_z v_z k_z^T` and `o_s = r_s M q_s`. Nothing is erased, so
+    the order of the source does not matter; cost and size grow linearly with both
+    lengths.
+
+    Args:
+        query: Tensor of shape `(batch, query_time, heads, key_dim)`. Queries and keys
+            are used as they are: pass them through `unit_normalize` first.
+        key: Tensor of shape `(batch, time, heads, key_dim)`.
+        value: Tensor of shape `(batch, time, heads, value_dim)`.
+        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities.
+            `None` means 1.
+        read_gate: Tensor of shape `(batch, query_time, heads)`, the read
+            probabilities. `None` means 1.
+        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) tokens of the
+            source never enter the memory, whatever they hold.
+
+    Returns:
+        A tuple `(outputs, memory)`: `(batch, query_time, heads, value_dim)` in the
+        dtype of `value`, and `(batch, heads, value_dim, key_dim)` in float32 (float64
+        for float64 inputs).
+
+    Example:
+
+    ```python
+    key = keras_nam.ops.unit_normalize(keras.random.normal((2, 1000, 4, 16)))
+    value = keras.random.normal((2, 1000, 4, 32))
+    outputs, memory = keras_nam.ops.memory_attention(key[:, :10], key, value)
+    outputs.shape, memory.shape  # (2, 10, 4, 32), (2, 4, 32, 16)
+    ```
+
+    Raises:
+        ValueError: If shapes do not fit together.
+
+    Reference:
+
+    - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    """
+    query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
+    _check_shapes(query, key, value, write_gate, read_gate, mask)
+    dtype = value.dtype
+    query, key, value = (at_least_float32(x) for x in (query, key, value))
+    if write_gate is not None:
+        value = value * at_least_float32(write_gate)[..., None]
+    if mask is not None:
+        token = ops.cast(mask, "bool")[:, :, None, None]
+        # Not a product: what stands under a mask may be infinite or NaN.
+        key, value = ops.where(token, key, 0.0), ops.where(token, value, 0.0)
+    memory = ops.einsum("bznv,bznk->bnvk", value, key)
+    outputs = ops.einsum("bnvk,bsnk->bsnv", memory, query)
+    if read_gate is not None:
+        outputs = outputs * at_least_float32(read_gate)[..., None]
+    return ops.cast(outputs, dtype), memory
+
+
+def _check_shapes(query, key, value, write_gate, read_gate, mask):
+    check_rank("query", query, 4, "(batch, query_time, heads, key_dim)")
+    check_rank("key", key, 4, "(batch, time, heads, key_dim)")
+    batch, time, heads, key_dim = key.shape
+    check_shape(
+        "query",
+        query,
+        (batch, None, heads, key_dim),
+        "(batch, query_time, heads, key_dim)",
+    )
+    check_shape(
+        "value", value, (batch, time, heads, None), "(batch, time, heads, value_dim)"
+    )
+    if write_gate is not None:
+        check_shape("write_gate", write_gate, key.shape[:3], "(batch, time, heads)")
+    if read_gate is not None:
+        check_shape(
+            "read_gate", read_gate, query.shape[:3], "(batch, query_time, heads)"
+        )
+    if mask is not None:
+        check_shape("mask", mask, (batch, time), "(batch, time)")

@@ -1,0 +1,50 @@
+"""Unit normalisation of keys, queries and tape positions."""
+
+from keras import ops
+
+from keras_nam.ops.arguments import at_least_float32
+
+
+def unit_normalize(x, axis=-1, epsilon=1e-12):
+    """Scales `x` to unit length along `axis`.
+
+    Computes `x / max(norm(x), epsilon)`. The floor is on the norm, not on its
+    square: zero vectors give zeros, and their gradient is finite (`1 / epsilon`).
+    The computation runs in float32 or wider, whatever the dtype of `x`, and vectors
+    whose squares overflow are scaled first.
+
+    Args:
+        x: Tensor of any rank.
+        axis: Integer. The axis along which the norm is taken.
+        epsilon: Float. The smallest norm that `x` is divided by.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+
+    Example:
+
+    ```python
+    keras_nam.ops.unit_normalize([[3.0, 4.0], [0.0, 0.0]])
+    # [[0.6, 0.8], [0.0, 0.0]]
+    ```
+
+    Raises:
+        ValueError: If `epsilon` is not positive.
+    """
+    if not epsilon > 0:
+        raise ValueError(
+            "Argument `epsilon` must be a positive number. "
+            f"Received: epsilon={epsilon}"
+        )
+    x = ops.convert_to_tensor(x)
+    wide = at_least_float32(x)
+    # The result does not depend on this scale, so neither does the gradient.
+    largest = ops.max(ops.abs(wide), axis=axis, keepdims=True, initial=1.0)
+    wide = wide / ops.stop_gradient(largest)
+    squared_norm = ops.sum(ops.square(wide), axis=axis, keepdims=True)
+    below = squared_norm <= epsilon * epsilon
+    # The square root never sees the squares that lie below the floor: its
+    # derivative at zero is infinite.
+    norm = ops.sqrt(ops.where(below, 1.0, squared_norm))
+    unit = wide * ops.where(below, 1.0 / epsilon, 1.0 / norm)
+    return ops.cast(unit, x.dtype)

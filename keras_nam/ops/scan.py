@@ -1,0 +1,230 @@
+"""The memory over time: write, then read, at every step."""
+
+import keras
+from keras import ops
+
+from keras_nam.ops.arguments import at_least_float32
+from keras_nam.ops.arguments import check_rank
+from keras_nam.ops.arguments import check_shape
+from keras_nam.ops.scan_chunked import chunked_scan
+from keras_nam.ops.scan_recurrent import recurrent_scan
+
+IMPLEMENTATIONS = ("auto", "recurrent", "chunked", "token")
+DEFAULT_CHUNK_SIZE = 32
+LONGEST_TOKEN_SPACE = 64
+
+
+def memory_scan(
+    query,
+    key,
+    value,
+    write_gate,
+    erase_gate=None,
+    read_gate=None,
+    initial_memory=None,
+    mask=None,
+    implementation="auto",
+    chunk_size=None,
+):
+    """Writes to a memory and reads from it at every time step, causally.
+
+    Starting from `initial_memory`, step `t` computes
+
+        M_t = M_{t-1} + (w_t v_t - e_t M_{t-1} k_t) k_t^T
+        o_t = r_t M_t q_t
+
+    which is `memory_write` followed by `memory_read`. With `e = w` this is the delta
+    rule, with `e = 0` causal linear attention. All implementations give the same
+    numbers, and all run in float32 or wider whatever the dtype of the inputs.
+
+    Args:
+        query: Tensor of shape `(batch, time, heads, key_dim)`. Queries and keys are
+            used as they are: pass them through `unit_normalize` first.
+        key: Tensor of shape `(batch, time, heads, key_dim)`.
+        value: Tensor of shape `(batch, time, heads, value_dim)`.
+        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities.
+            `None` means 1.
+        erase_gate: Tensor of shape `(batch, time, heads)`, the erase probabilities.
+            `None` means 1; the number `0.0` means a memory that never erases, which
+            is cheaper.
+        read_gate: Tensor of shape `(batch, time, heads)`, the read probabilities.
+            `None` means 1.
+        initial_memory: Tensor of shape `(batch, heads, value_dim, key_dim)`. `None`
+            means zeros.
+        mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
+            the memory untouched and outputs zeros, whatever its inputs hold.
+        implementation: String. `"recurrent"` goes step by step and keeps no memory
+            matrix for the gradient; `"chunked"` solves chunks of the sequence as
+            triangular systems; `"token"` treats the whole sequence as one chunk;
+            `"auto"` chooses by length and device.
+        chunk_size: Integer, the number of steps per chunk of `"chunked"`. The result
+            does not depend on it.
+
+    Returns:
+        A tuple `(outputs, final_memory)`: `(batch, time, heads, value_dim)` in the
+        dtype of `value`, and `(batch, heads, value_dim, key_dim)` in float32 (float64
+        for float64 inputs).
+
+    Example:
+
+    ```python
+    key = keras_nam.ops.unit_normalize(keras.random.normal((2, 100, 4, 16)))
+    value = keras.random.normal((2, 100, 4, 32))
+    gate = keras.random.uniform((2, 100, 4))
+    outputs, memory = keras_nam.ops.memory_scan(key, key, value, gate, gate)
+    outputs.shape, memory.shape  # (2, 100, 4, 32), (2, 4, 32, 16)
+    ```
+
+    Raises:
+        ValueError: If shapes do not fit together, or `implementation` or
+            `chunk_size` is unknown.
+
+    References:
+
+    - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    - [Parallelizing Linear Transformers with the Delta
+        Rule](https://arxiv.org/abs/2406.06484)
+    """
+    check_implementation(implementation, chunk_size)
+    operands = (
+        query,
+        key,
+        value,
+        write_gate,
+        erase_gate,
+        read_gate,
+        initial_memory,
+        mask,
+    )
+    scan = MemoryScan(implementation, chunk_size)
+    if any(keras.utils.is_keras_tensor(x) for x in operands):
+        return scan.symbolic_call(*operands)
+    return scan.call(*operands)
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class MemoryScan(keras.Operation):
+    """`memory_scan` as a node of a functional model."""
+
+    def __init__(self, implementation="auto", chunk_size=None, name=None):
+        super().__init__(name=name)
+        self.implementation = implementation
+        self.chunk_size = chunk_size
+
+    def call(
+        self, query, key, value, write_gate, erase_gate, read_gate, memory, mask
+    ):
+        query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
+        _check_shapes(query, key, value, write_gate, erase_gate, read_gate, memory, mask)
+        dtype = value.dtype
+        query, key, value = (at_least_float32(x) for x in (query, key, value))
+        never_erases = isinstance(erase_gate, (int, float)) and erase_gate == 0
+        write, erase, read = (
+            None if gate is None else at_least_float32(gate)
+            for gate in (write_gate, erase_gate, read_gate)
+        )
+        if mask is not None:
+            step = ops.cast(mask, "bool")
+            # Not a product: what stands under a mask may be infinite or NaN.
+            query, key, value = (
+                ops.where(step[:, :, None, None], x, 0.0) for x in (query, key, value)
+            )
+            write, erase, read = (
+                None if gate is None else ops.where(step[:, :, None], gate, 0.0)
+                for gate in (write, erase, read)
+            )
+        if write is not None:
+            value = value * write[..., None]
+        if never_erases:
+            erase = None
+        else:
+            gates = ops.ones_like(key[..., 0])
+            erase = gates if erase is None else erase * gates
+        if memory is not None:
+            memory = ops.cast(memory, value.dtype)
+
+        implementation, chunk_size = self._choose(query)
+        if implementation == "recurrent":
+            if erase is None:
+                erase = ops.zeros_like(key[..., 0])
+            if memory is None:
+                memory = _zero_memory(key, value)
+            outputs, memory = recurrent_scan(query, key, value, erase, memory)
+        else:
+            outputs, memory = chunked_scan(
+                query, key, value, erase, memory, chunk_size
+            )
+        if read is not None:
+            outputs = outputs * read[..., None]
+        return ops.cast(outputs, dtype), memory
+
+    def compute_output_spec(
+        self, query, key, value, write_gate, erase_gate, read_gate, memory, mask
+    ):
+        _check_shapes(query, key, value, write_gate, erase_gate, read_gate, memory, mask)
+        batch, _, heads, key_dim = query.shape
+        wide = keras.backend.result_type(value.dtype, "float32")
+        return (
+            keras.KerasTensor((*query.shape[:3], value.shape[-1]), value.dtype),
+            keras.KerasTensor((batch, heads, value.shape[-1], key_dim), wide),
+        )
+
+    def get_config(self):
+        return {
+            "implementation": self.implementation,
+            "chunk_size": self.chunk_size,
+            "name": self.name,
+        }
+
+    def _choose(self, query):
+        """The implementation that `"auto"` stands for, and the chunk size."""
+        implementation, chunk_size = self.implementation, self.chunk_size
+        length = query.shape[1]
+        if implementation == "auto":
+            short = length is not None and length <= LONGEST_TOKEN_SPACE
+            implementation = "token" if short else "chunked"
+        if implementation == "token":
+            return implementation, None
+        return implementation, chunk_size or DEFAULT_CHUNK_SIZE
+
+
+def check_implementation(implementation, chunk_size):
+    """Raises a `ValueError` unless both arguments are ones of `memory_scan`."""
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"Argument `implementation` must be one of {IMPLEMENTATIONS}. "
+            f"Received: implementation={implementation}"
+        )
+    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+        raise ValueError(
+            "Argument `chunk_size` must be a positive integer or None. "
+            f"Received: chunk_size={chunk_size}"
+        )
+
+
+def _check_shapes(query, key, value, write, erase, read, memory, mask):
+    check_rank("query", query, 4, "(batch, time, heads, key_dim)")
+    check_rank("value", value, 4, "(batch, time, heads, value_dim)")
+    steps, key_dim, value_dim = query.shape[:3], query.shape[-1], value.shape[-1]
+    check_shape("key", key, query.shape, "(batch, time, heads, key_dim)")
+    check_shape(
+        "value", value, (*steps, value_dim), "(batch, time, heads, value_dim)"
+    )
+    for name, gate in (("write", write), ("erase", erase), ("read", read)):
+        if gate is not None and not isinstance(gate, (int, float)):
+            check_shape(f"{name}_gate", gate, steps, "(batch, time, heads)")
+    if memory is not None:
+        check_shape(
+            "initial_memory",
+            memory,
+            (steps[0], steps[2], value_dim, key_dim),
+            "(batch, heads, value_dim, key_dim)",
+        )
+    if mask is not None:
+        check_shape("mask", mask, steps[:2], "(batch, time)")
+
+
+def _zero_memory(key, value):
+    """Zeros of the shape `(batch, heads, value_dim, key_dim)`."""
+    batch, _, heads, key_dim = ops.shape(key)
+    return ops.zeros((batch, heads, ops.shape(value)[-1], key_dim), value.dtype)

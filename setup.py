@@ -1,0 +1,42 @@
+"""Packaging of keras_nam; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+
+
+def read_version():
+    for line in (ROOT / "keras_nam" / "version.py").read_text().splitlines():
+        if line.startswith("__version__"):
+            return line.split('"')[1]
+    raise RuntimeError("keras_nam/version.py holds no __version__")
+
+
+EXTRAS = {
+    # tensorflow-datasets imports importlib_resources without declaring it.
+    "datasets": ["tensorflow-datasets>=4.9.6", "importlib_resources"],
+    # keras-tuner imports TensorBoard without declaring it.
+    "tuner": ["keras-tuner>=1.4.7", "tensorboard"],
+    "plots": ["matplotlib>=3.7"],
+}
+EXTRAS["test"] = sorted(
+    {requirement for extra in EXTRAS.values() for requirement in extra}
+    | {"hypothesis", "pytest", "pytest-xdist", "ruff"}
+)
+EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
+
+setup(
+    name="keras-nam",
+    version=read_version(),
+    description="Readable and writable memories for Keras: neural attention memory",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["keras_nam", "keras_nam.*"]),
+    python_requires=">=3.10",
+    install_requires=["tensorflow>=2.18", "keras>=3.10", "numpy"],
+    extras_require=EXTRAS,
+)
