@@ -20,23 +20,32 @@ def check_divisible(name, value, divisor_name, divisor):
         )
 
 
-def check_state(owner, state, shape):
-    """Raises a `ValueError` unless `state` is `(batch, *shape)`, whole or flat."""
-    given = tuple(state.shape)[1:]
-    if None in given or fits(given, shape):
-        return
-    known = math.prod(size for size in shape if size is not None)
-    size = given[0] if len(given) == 1 else 0
-    if None in shape:
-        flat_fits = size > 0 and size % known == 0
-    else:
-        flat_fits = size == known
-    if not flat_fits:
+def check_states(owner, states, shapes):
+    """Raises a `ValueError` unless there is a state for every shape, whole or flat.
+
+    Args:
+        owner: String. The name of the class that the states belong to.
+        states: List of tensors.
+        shapes: List of shapes without the batch axis, `None` for unknown sizes.
+    """
+    if len(states) != len(shapes):
         raise ValueError(
-            f"A state of `{owner}` must have shape {('batch', *shape)}, or the same "
-            f"flattened to ('batch', size). Received: a state of shape "
-            f"{tuple(state.shape)}"
+            f"`{owner}` has {len(shapes)} states. Received: {len(states)} states"
         )
+    for state, shape in zip(states, shapes, strict=True):
+        given = tuple(state.shape)[1:]
+        flat = len(given) == 1 and _fits_flat(given[0], shape)
+        if None not in given and not fits(given, shape) and not flat:
+            raise ValueError(
+                f"A state of `{owner}` must have shape {('batch', *shape)}, or the "
+                "same flattened to ('batch', size). Received: a state of shape "
+                f"{tuple(state.shape)}"
+            )
+
+
+def _fits_flat(size, shape):
+    known = math.prod(size for size in shape if size is not None)
+    return size % known == 0 if None in shape else size == known
 
 
 def fits(shape, expected):

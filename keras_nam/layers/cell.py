@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_nam.layers.arguments import check_state
+from keras_nam.layers.arguments import check_states
 
 
 class MemoryCell(keras.layers.Layer):
@@ -65,7 +65,8 @@ class MemoryCell(keras.layers.Layer):
 
     def call(self, inputs, states, training=False):
         del training
-        full = self.full_states(states)
+        check_states(type(self).__name__, states, self.state_shapes)
+        full = self.full_states(states, self.state_shapes)
         output, new_states, _ = self.step(self.project(inputs), full)
         as_given = [
             ops.reshape(ops.cast(new, old.dtype), ops.shape(old))
@@ -73,18 +74,11 @@ class MemoryCell(keras.layers.Layer):
         ]
         return ops.cast(output, self.dtype_policy.compute_dtype), as_given
 
-    def full_states(self, states):
+    def full_states(self, states, shapes):
         """Gives flat states their full shapes, in the dtype of the states."""
-        shapes = self.state_shapes
-        if len(states) != len(shapes):
-            raise ValueError(
-                f"`{type(self).__name__}` has {len(shapes)} states. "
-                f"Received: {len(states)} states"
-            )
         full = []
         for state, shape in zip(states, shapes, strict=True):
             state = ops.convert_to_tensor(state, dtype=self.compute_dtype)
-            check_state(type(self).__name__, state, shape)
             shape = [-1 if size is None else size for size in shape]
             full.append(ops.reshape(state, (ops.shape(state)[0], *shape)))
         return full

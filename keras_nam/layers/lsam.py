@@ -159,14 +159,10 @@ class LSAMCell(MemoryCell):
             "num_heads": self.num_heads,
             "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": initializers.serialize(
-                self.recurrent_initializer
-            ),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "recurrent_regularizer": regularizers.serialize(
-                self.recurrent_regularizer
-            ),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
         }
 
@@ -211,8 +207,8 @@ class LSAM(MemoryRNN):
 
     Call arguments:
         sequences: A 3D tensor of shape `(batch, time, features)`.
-        initial_state: List of the states to start from, as they are returned. `None`
-            means zeros.
+        initial_state: List of the states to start from, as they are returned, or the
+            memory alone. `None` means zeros.
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
             output and memory untouched.
         training: Unused, for compatibility.
@@ -241,6 +237,8 @@ class LSAM(MemoryRNN):
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
+
+    memory_index = 1
 
     def __init__(
         self,

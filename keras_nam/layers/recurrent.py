@@ -5,7 +5,7 @@ from keras import ops
 from keras import tree
 
 from keras_nam import backend
-from keras_nam.layers.arguments import check_state
+from keras_nam.layers.arguments import check_states
 from keras_nam.layers.arguments import fits
 
 
@@ -18,8 +18,12 @@ class MemoryRNN(keras.layers.RNN):
     goes back to the initial states, which need not be zeros; and `trajectory` returns
     what happened at every step.
 
-    Subclasses may override `run`, the recurrence over time.
+    Subclasses may override `run`, the recurrence over time, and the states that it
+    starts from.
     """
+
+    # Which of the states is the memory that may be given alone as `initial_state`.
+    memory_index = 0
 
     def __init__(self, cell, **kwargs):
         # States are wider than the inputs under a mixed policy, and must not be cast.
@@ -43,12 +47,17 @@ class MemoryRNN(keras.layers.RNN):
         training=False,
         sequences_mask=None,
     ):
-        sequences, states, mask = self._prepare(
-            sequences, initial_state, mask, sequences_mask
-        )
-        projected = self.cell.project(sequences)
-        outputs, states = self.run(projected, states, mask)
-        outputs = ops.cast(outputs, self.compute_dtype)
+        # Keras fills `mask` from an implicit mask only if `sequences` is the single
+        # tensor that was passed, but it always fills `<argument>_mask`.
+        mask = sequences_mask if mask is None else mask
+        sequences, states, mask = self._prepare(sequences, initial_state, mask)
+        if sequences.shape[1] == 0:
+            shape = (ops.shape(sequences)[0], 0, self.cell.output_size)
+            outputs = ops.zeros(shape, self.compute_dtype)
+        else:
+            projected = self.cell.project(sequences)
+            outputs, states = self.run(projected, states, mask)
+            outputs = ops.cast(outputs, self.compute_dtype)
         if mask is not None:
             outputs = self._fill_masked(outputs, mask)
         if self.stateful:
@@ -76,8 +85,8 @@ class MemoryRNN(keras.layers.RNN):
     def trajectory(self, sequences, initial_state=None, mask=None):
         """Returns what the memory did at every step.
 
-        The layer's own step is run over the sequence once more and its inner
-        quantities are returned; nothing is kept on the layer.
+        The cell is run over the sequence step by step, and its inner quantities are
+        returned; nothing is kept on the layer.
 
         Args:
             sequences: Tensor of shape `(batch, time, features)`.
@@ -85,20 +94,33 @@ class MemoryRNN(keras.layers.RNN):
             mask: Boolean tensor of shape `(batch, time)`.
 
         Returns:
-            Dictionary from names to tensors of shape `(batch, time, ...)`. Of a layer
-            with `go_backwards=True`, time runs as the layer runs.
+            Dictionary from names to tensors of shape `(batch, time, ...)`. If
+            `go_backwards`, time runs as the layer runs.
         """
         if not self.built:
-            self.build(tuple(ops.shape(ops.convert_to_tensor(sequences))))
+            self.build(tuple(ops.convert_to_tensor(sequences).shape))
         sequences, states, mask = self._prepare(sequences, initial_state, mask)
-        _, _, record = self._run_steps(self.cell.project(sequences), states, mask)
-        return record
+        _, _, trajectory = self._run_steps(self.cell.project(sequences), states, mask)
+        return trajectory
+
+    def initial_states(self, sequences):
+        """The states before the first step of `sequences`, in their full shapes."""
+        return self.cell.initial_states(ops.shape(sequences)[0])
+
+    def states_with(self, memory):
+        """The initial states but for the memory."""
+        states = self.cell.initial_states(ops.shape(memory)[0])
+        states[self.memory_index] = memory
+        return states
+
+    def state_shapes(self, sequences_shape, initial_state_shape=None):
+        """The shapes of the states without the batch axis."""
+        return self.cell.state_shapes
 
     def reset_state(self):
         """Sets the states of a stateful layer back to the initial ones."""
         if self.states is not None:
-            batch_size = self.states[0].shape[0]
-            initial = self.get_initial_state(batch_size)
+            initial = self.get_initial_state(self.states[0].shape[0])
             for variable, state in zip(self.states, initial, strict=True):
                 variable.assign(state)
 
@@ -110,21 +132,17 @@ class MemoryRNN(keras.layers.RNN):
         training=False,
         sequences_mask=None,
     ):
+        self._check_arguments(sequences, initial_state, mask)
+        state_shapes = None
         if initial_state is not None:
-            self._check_states(tree.flatten(initial_state))
-        batch, length, _ = sequences.shape
-        steps = (batch, length) if self.return_sequences else (batch,)
-        output = keras.KerasTensor(
-            (*steps, self.cell.output_size), dtype=self.compute_dtype
-        )
+            state_shapes = [tuple(x.shape) for x in tree.flatten(initial_state)]
+        shapes = self.compute_output_shape(sequences.shape, state_shapes)
         if not self.return_state:
-            return output
+            return keras.KerasTensor(shapes, dtype=self.compute_dtype)
+        output, *states = shapes
         return (
-            output,
-            *(
-                keras.KerasTensor((batch, *shape), dtype=self.cell.compute_dtype)
-                for shape in self.state_shapes(sequences.shape)
-            ),
+            keras.KerasTensor(output, dtype=self.compute_dtype),
+            *(keras.KerasTensor(s, dtype=self.cell.compute_dtype) for s in states),
         )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
@@ -133,106 +151,96 @@ class MemoryRNN(keras.layers.RNN):
         output = (*steps, self.cell.output_size)
         if not self.return_state:
             return output
-        states = [(batch, *shape) for shape in self.state_shapes(sequences_shape)]
-        return (output, *states)
-
-    def state_shapes(self, sequences_shape):
-        """The shapes of the states without the batch axis."""
-        return self.cell.state_shapes
-
-    def initial_states(self, sequences):
-        """The states before the first step of `sequences`, in their full shapes."""
-        return self.cell.initial_states(ops.shape(sequences)[0])
+        shapes = self.state_shapes(sequences_shape, initial_state_shape)
+        return (output, *((batch, *shape) for shape in shapes))
 
     def get_config(self):
-        config = super().get_config()
-        cell_config = self.cell.get_config()
-        for name in ("cell", "input_spec"):
-            config.pop(name, None)
-        for name in ("name", "trainable", "dtype"):
-            cell_config.pop(name)
-        return {**config, **cell_config}
+        config = {**super().get_config(), **self.cell.get_config()}
+        del config["cell"]
+        # The cell shares these, but for its name.
+        return {**config, **keras.layers.Layer.get_config(self)}
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
 
-    def _prepare(self, sequences, initial_state, mask, sequences_mask=None):
+    def _prepare(self, sequences, initial_state, mask):
         """Checks and converts what a call was given, and turns time around."""
+        self._check_arguments(sequences, initial_state, mask)
         sequences = ops.cast(sequences, self.compute_dtype)
-        if self.unroll and sequences.shape[1] is None:
-            raise ValueError(
-                "A layer with `unroll=True` needs sequences of a known length. "
-                f"Received: sequences.shape={tuple(sequences.shape)}"
-            )
-        # Keras fills `mask` from an implicit mask only if `sequences` is the single
-        # tensor that was passed, but always fills `<argument>_mask`.
-        mask = sequences_mask if mask is None else mask
+        if initial_state is not None:
+            states = tree.flatten(initial_state)
+            shapes = self._shapes_of(states)
+            states = self.cell.full_states(states, shapes)
+            if len(shapes) < len(self.cell.state_shapes):
+                states = self.states_with(*states)
+        elif self.stateful:
+            states = [state.value for state in self.states]
+            states = self.cell.full_states(states, self.cell.state_shapes)
+        else:
+            states = self.initial_states(sequences)
         if mask is not None:
-            mask = tree.flatten(mask)[0]
-            if not fits(tuple(mask.shape), tuple(sequences.shape[:2])):
-                raise ValueError(
-                    "Argument `mask` must have shape (batch, time), here "
-                    f"{tuple(sequences.shape[:2])}. "
-                    f"Received: mask.shape={tuple(mask.shape)}"
-                )
-            mask = ops.cast(mask, "bool")
-        states = self._states_before(sequences, initial_state)
+            mask = ops.cast(tree.flatten(mask)[0], "bool")
+            # What stands under a mask may be infinite or NaN, and must not spread.
+            sequences = ops.where(ops.expand_dims(mask, -1), sequences, 0.0)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
         return sequences, states, mask
 
-    def _states_before(self, sequences, initial_state):
-        if initial_state is None and self.stateful:
-            expected, received = self.states[0].shape[0], sequences.shape[0]
-            if received is not None and received != expected:
-                raise ValueError(
-                    f"The batch size of a stateful layer is fixed, here {expected}. "
-                    f"Received: sequences.shape={tuple(sequences.shape)}"
-                )
-            initial_state = [variable.value for variable in self.states]
-        if initial_state is None:
-            return self.initial_states(sequences)
-        states = tree.flatten(initial_state)
-        self._check_states(states)
-        for state in states:
-            if not fits(tuple(state.shape[:1]), tuple(sequences.shape[:1])):
-                raise ValueError(
-                    "The states and the sequences must have the same batch size. "
-                    f"Received: a state of shape {tuple(state.shape)} and "
-                    f"sequences.shape={tuple(sequences.shape)}"
-                )
-        return self.cell.full_states(states)
-
-    def _check_states(self, states):
-        shapes = self.cell.state_shapes
-        if len(states) != len(shapes):
+    def _check_arguments(self, sequences, initial_state, mask):
+        batch, length = tuple(sequences.shape)[:2]
+        if self.unroll and length is None:
             raise ValueError(
-                f"Argument `initial_state` must be a list of {len(shapes)} states. "
-                f"Received: {len(states)} states"
+                "A layer with `unroll=True` needs sequences of a known length. "
+                f"Received: sequences.shape={tuple(sequences.shape)}"
             )
-        for state, shape in zip(states, shapes, strict=True):
-            check_state(type(self).__name__, state, shape)
+        if mask is not None:
+            mask_shape = tuple(tree.flatten(mask)[0].shape)
+            if not fits(mask_shape, (batch, length)):
+                raise ValueError(
+                    f"Argument `mask` must have shape (batch, time), here "
+                    f"{(batch, length)}. Received: mask.shape={mask_shape}"
+                )
+        if initial_state is not None:
+            states = tree.flatten(initial_state)
+            check_states(type(self).__name__, states, self._shapes_of(states))
+        elif self.stateful and self.states is not None:
+            states = self.states
+        else:
+            return
+        for state in states:
+            if not fits(tuple(state.shape)[:1], (batch,)):
+                raise ValueError(
+                    "The states and the sequences must have the same batch size, and "
+                    "that of a stateful layer is fixed. Received: a state of shape "
+                    f"{tuple(state.shape)} and sequences of shape "
+                    f"{tuple(sequences.shape)}"
+                )
+
+    def _shapes_of(self, states):
+        """The shapes of given states: all of them, or the memory alone."""
+        shapes = self.cell.state_shapes
+        return [shapes[self.memory_index]] if len(states) == 1 else shapes
 
     def _run_steps(self, projected, states, mask):
         """Runs the cell step by step and keeps its outputs and its trajectory."""
 
         def step(states, elements):
-            output, new_states, record = self.cell.step(elements[0], states)
-            if mask is not None:
-                valid = elements[1]
+            projected, *valid = elements
+            output, new_states, trajectory = self.cell.step(projected, states)
+            if valid:
                 new_states = [
-                    ops.where(_expand(valid, new), new, old)
+                    ops.where(_expand(valid[0], new), new, old)
                     for new, old in zip(new_states, states, strict=True)
                 ]
-            return list(new_states), (output, record)
+            return list(new_states), (output, trajectory)
 
-        sequences = (projected,) if mask is None else (projected, mask)
-        states, (outputs, record) = backend.scan(
-            step, states, _swap_batch_and_time(sequences), unroll=self.unroll
+        sequences = [projected] if mask is None else [projected, mask]
+        states, (outputs, trajectory) = backend.scan(
+            step, list(states), _swap_batch_and_time(sequences), unroll=self.unroll
         )
-        return _swap_batch_and_time(outputs), states, _swap_batch_and_time(record)
+        return _swap_batch_and_time(outputs), states, _swap_batch_and_time(trajectory)
 
     def _fill_masked(self, outputs, mask):
         """Gives masked steps the output of the last valid step, as Keras does."""
@@ -246,9 +254,10 @@ class MemoryRNN(keras.layers.RNN):
         sorted_steps = ops.sort(ops.where(mask, steps, length + steps), axis=1)
         count = ops.cumsum(ops.cast(mask, "int32"), axis=1)
         last = ops.take_along_axis(sorted_steps, ops.maximum(count - 1, 0), axis=1)
-        last = ops.where(count > 0, last, 0)
-        filled = ops.take_along_axis(outputs, ops.expand_dims(last, -1), axis=1)
-        return ops.where(ops.expand_dims(count > 0, -1), filled, 0.0)
+        any_yet = count > 0
+        last = ops.expand_dims(ops.where(any_yet, last, 0), -1)
+        filled = ops.take_along_axis(outputs, last, axis=1)
+        return ops.where(ops.expand_dims(any_yet, -1), filled, 0.0)
 
 
 def _swap_batch_and_time(tensors):
@@ -261,8 +270,7 @@ def _expand(valid, like):
 
 
 def _last_step(outputs):
-    """The last time step, zeros of a sequence without steps."""
-    if outputs.shape[1] is not None and outputs.shape[1] > 0:
+    """The last time step; zeros for a sequence without steps."""
+    if outputs.shape[1]:
         return outputs[:, -1]
-    padded = ops.pad(outputs, ((0, 0), (1, 0), (0, 0)))
-    return padded[:, -1]
+    return ops.pad(outputs, ((0, 0), (1, 0), (0, 0)))[:, -1]

@@ -33,8 +33,7 @@ def unit_normalize(x, axis=-1, epsilon=1e-12):
     """
     if not epsilon > 0:
         raise ValueError(
-            "Argument `epsilon` must be a positive number. "
-            f"Received: epsilon={epsilon}"
+            f"Argument `epsilon` must be a positive number. Received: epsilon={epsilon}"
         )
     x = ops.convert_to_tensor(x)
     wide = at_least_float32(x)

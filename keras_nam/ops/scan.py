@@ -111,11 +111,11 @@ class MemoryScan(keras.Operation):
         self.implementation = implementation
         self.chunk_size = chunk_size
 
-    def call(
-        self, query, key, value, write_gate, erase_gate, read_gate, memory, mask
-    ):
+    def call(self, query, key, value, write_gate, erase_gate, read_gate, memory, mask):
         query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
-        _check_shapes(query, key, value, write_gate, erase_gate, read_gate, memory, mask)
+        _check_shapes(
+            query, key, value, write_gate, erase_gate, read_gate, memory, mask
+        )
         dtype = value.dtype
         query, key, value = (at_least_float32(x) for x in (query, key, value))
         never_erases = isinstance(erase_gate, (int, float)) and erase_gate == 0
@@ -151,9 +151,7 @@ class MemoryScan(keras.Operation):
                 memory = _zero_memory(key, value)
             outputs, memory = recurrent_scan(query, key, value, erase, memory)
         else:
-            outputs, memory = chunked_scan(
-                query, key, value, erase, memory, chunk_size
-            )
+            outputs, memory = chunked_scan(query, key, value, erase, memory, chunk_size)
         if read is not None:
             outputs = outputs * read[..., None]
         return ops.cast(outputs, dtype), memory
@@ -161,7 +159,9 @@ class MemoryScan(keras.Operation):
     def compute_output_spec(
         self, query, key, value, write_gate, erase_gate, read_gate, memory, mask
     ):
-        _check_shapes(query, key, value, write_gate, erase_gate, read_gate, memory, mask)
+        _check_shapes(
+            query, key, value, write_gate, erase_gate, read_gate, memory, mask
+        )
         batch, _, heads, key_dim = query.shape
         wide = keras.backend.result_type(value.dtype, "float32")
         return (
@@ -207,9 +207,7 @@ def _check_shapes(query, key, value, write, erase, read, memory, mask):
     check_rank("value", value, 4, "(batch, time, heads, value_dim)")
     steps, key_dim, value_dim = query.shape[:3], query.shape[-1], value.shape[-1]
     check_shape("key", key, query.shape, "(batch, time, heads, key_dim)")
-    check_shape(
-        "value", value, (*steps, value_dim), "(batch, time, heads, value_dim)"
-    )
+    check_shape("value", value, (*steps, value_dim), "(batch, time, heads, value_dim)")
     for name, gate in (("write", write), ("erase", erase), ("read", read)):
         if gate is not None and not isinstance(gate, (int, float)):
             check_shape(f"{name}_gate", gate, steps, "(batch, time, heads)")

@@ -23,12 +23,12 @@ def chunked_scan(query, key, value, erase, memory, chunk_size):
     zero, and `chunk_size=None` a single chunk.
     """
     length = ops.shape(query)[1]
-    query, key, value = (_split(x, chunk_size) for x in (query, key, value))
-    scores = _lower(ops.matmul(query, _transpose(key)))
+    query, key, value = (split_chunks(x, chunk_size) for x in (query, key, value))
+    scores = ops.tril(ops.matmul(query, _transpose(key)))
     added, decay = value, None
     if erase is not None:
-        erase = _split(ops.expand_dims(erase, -1), chunk_size)
-        added, decay = _solve(key, value, erase)
+        erase = split_chunks(ops.expand_dims(erase, -1), chunk_size)
+        added, decay = solve_writes(key, value, erase)
 
     if chunk_size is None:
         starts = None if memory is None else ops.expand_dims(memory, 2)
@@ -45,42 +45,23 @@ def chunked_scan(query, key, value, erase, memory, chunk_size):
     if final is None:
         final = ops.squeeze(ops.matmul(_transpose(added), key), 2)
         final = final if memory is None else memory + final
-    return _join(outputs, length), final
+    return join_chunks(outputs, length), final
 
 
-def write_coefficients(query, key, erase):
-    """How much of what is written at `s` is read at `t`, before the write gate.
-
-    Args:
-        query: Tensor of shape `(batch, heads, time, key_dim)`.
-        key: Tensor of shape `(batch, heads, time, key_dim)`.
-        erase: Tensor of shape `(batch, heads, time)`, or `None` for no erasing.
+def solve_writes(key, value, erase):
+    """Solves for what a chunk writes to a memory.
 
     Returns:
-        Lower triangular tensor of shape `(batch, heads, time, time)`.
+        `(added, decay)`: a chunk that starts with the memory `M` writes
+        `U = added - decay M^T`.
     """
-    scores = _lower(ops.matmul(query, _transpose(key)))
-    if erase is None:
-        return scores
-    # scores @ inv(system) is the transposed solution of system^T X^T = scores^T.
-    system = _system(key, ops.expand_dims(erase, -1))
-    return _transpose(
-        ops.solve_triangular(_transpose(system), _transpose(scores), lower=False)
-    )
-
-
-def _solve(key, value, erase):
-    """Solves for the writes of a zero memory, and for their response to it."""
-    both = ops.concatenate([value, erase * key], axis=-1)
-    solution = ops.solve_triangular(_system(key, erase), both, lower=True)
-    return solution[..., : value.shape[-1]], solution[..., value.shape[-1] :]
-
-
-def _system(key, erase):
-    """`I + diag(e) tril(K K^T, -1)`."""
     overlaps = ops.matmul(key, _transpose(key))
-    size = ops.shape(key)[-2]
-    return _lower(erase * overlaps, -1) + ops.eye(size, dtype=key.dtype)
+    identity = ops.eye(ops.shape(key)[-2], dtype=key.dtype)
+    system = ops.tril(erase * overlaps, -1) + identity
+    both = ops.concatenate([value, erase * key], axis=-1)
+    solution = ops.solve_triangular(system, both, lower=True)
+    width = ops.shape(value)[-1]
+    return solution[..., :width], solution[..., width:]
 
 
 def _chunk_starts(key, added, decay, memory):
@@ -101,26 +82,24 @@ def _chunk_starts(key, added, decay, memory):
     return ops.moveaxis(starts, 0, 2), final
 
 
-def _split(x, chunk_size):
+def split_chunks(x, chunk_size):
     """`(batch, time, heads, d)` to `(batch, heads, chunks, chunk_size, d)`."""
     if chunk_size is None:
         return ops.expand_dims(ops.transpose(x, (0, 2, 1, 3)), 2)
     batch, length, heads, size = ops.shape(x)
+    at_least = max if isinstance(length, int) else ops.maximum
+    chunks = at_least(1, -(-length // chunk_size))
     # Zero tokens write nothing, so padding leaves the memory as it is.
-    x = ops.pad(x, ((0, 0), (0, -length % chunk_size), (0, 0), (0, 0)))
-    x = ops.reshape(x, (batch, -1, chunk_size, heads, size))
+    x = ops.pad(x, ((0, 0), (0, chunks * chunk_size - length), (0, 0), (0, 0)))
+    x = ops.reshape(x, (batch, chunks, chunk_size, heads, size))
     return ops.transpose(x, (0, 3, 1, 2, 4))
 
 
-def _join(x, length):
+def join_chunks(x, length):
     """Back to `(batch, time, heads, d)`, without the padding."""
     batch, heads, _, _, size = ops.shape(x)
     x = ops.transpose(x, (0, 2, 3, 1, 4))
     return ops.reshape(x, (batch, -1, heads, size))[:, :length]
-
-
-def _lower(x, diagonal=0):
-    return ops.tril(x, diagonal)
 
 
 def _transpose(x):

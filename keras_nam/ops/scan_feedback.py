@@ -43,10 +43,8 @@ def feedback_scan(projected, recurrent_kernel, hidden, memory, mask=None):
         mask = ops.ones(ops.shape(projected)[:2], "bool")
     valid = None
     if mask is not None:
-        mask = ops.expand_dims(mask, -1)
-        # Not a product: what stands under a mask may be infinite or NaN.
-        projected = ops.where(mask, projected, 0.0)
-        valid = split_segments(ops.cast(mask, hidden.dtype), length)
+        valid = ops.cast(ops.expand_dims(mask, -1), hidden.dtype)
+        valid = split_segments(valid, length)
     outputs, hidden, memory = _scan_segments(
         split_segments(projected, length), valid, recurrent_kernel, hidden, memory
     )
@@ -140,7 +138,13 @@ def _step_back(state, output_gradient, saved, *rest):
         read_out = read_out * valid[0][..., None]
         write = write * valid[0][..., None]
     memory, adjoint, gradients = write_and_read_adjoint(
-        memory, adjoint, pairs[:, 0], pairs[:, 1], added, recalled, write,
+        memory,
+        adjoint,
+        pairs[:, 0],
+        pairs[:, 1],
+        added,
+        recalled,
+        write,
         read * read_out,
     )
     query_gradient, key_gradient, added_gradient, erase_gradient = gradients

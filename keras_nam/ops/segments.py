@@ -11,12 +11,12 @@ SEGMENT_LENGTH = 256
 
 def needs_padding(length):
     """Whether `split_segments` may have to add steps at the end."""
-    return not isinstance(length, int) or length % _count(length) != 0
+    return not isinstance(length, int) or length % _count(length, SEGMENT_LENGTH) != 0
 
 
-def split_segments(x, length):
+def split_segments(x, length, segment_length=SEGMENT_LENGTH):
     """`(batch, time, ...)` to `(segments, steps, batch, ...)`, padded with zeros."""
-    segments = _count(length)
+    segments = _count(length, segment_length)
     steps = -(-length // segments)
     padding = [(0, segments * steps - length)] + [(0, 0)] * (len(x.shape) - 1)
     x = ops.pad(ops.swapaxes(x, 0, 1), padding)
@@ -25,10 +25,11 @@ def split_segments(x, length):
 
 def join_segments(x, length):
     """Back to `(batch, time, ...)`, without the padding."""
-    x = ops.reshape(x, (-1, *ops.shape(x)[2:]))[:length]
+    steps = ops.shape(x)[0] * ops.shape(x)[1]
+    x = ops.reshape(x, (steps, *ops.shape(x)[2:]))[:length]
     return ops.swapaxes(x, 0, 1)
 
 
-def _count(length):
+def _count(length, segment_length):
     at_least = max if isinstance(length, int) else ops.maximum
-    return at_least(1, -(-length // SEGMENT_LENGTH))
+    return at_least(1, -(-length // segment_length))

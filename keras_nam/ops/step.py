@@ -61,7 +61,11 @@ def write_and_read_adjoint(
         ops.stack([query, key], axis=-2),
     )
     erase_gradient = -dot(added_gradient, recalled)
-    return memory, adjoint, (query_gradient, key_gradient, added_gradient, erase_gradient)
+    return (
+        memory,
+        adjoint,
+        (query_gradient, key_gradient, added_gradient, erase_gradient),
+    )
 
 
 def dot(left, right):

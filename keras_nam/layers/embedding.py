@@ -1,0 +1,68 @@
+"""Embedding of tokens that knows which of them is padding."""
+
+import keras
+from keras import ops
+
+from keras_nam.layers.arguments import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class TokenEmbedding(keras.layers.Embedding):
+    """An embedding whose mask comes from any token, not from token 0 alone.
+
+    Args:
+        input_dim: Positive integer, the number of tokens.
+        output_dim: Positive integer, the width of the embedding.
+        mask_token: Integer, the token that is padding; later layers skip it. `None`
+            means no mask.
+        **kwargs: Further arguments of `keras.layers.Embedding`, but for `mask_zero`.
+
+    Call arguments:
+        inputs: Integer tensor of shape `(batch, time)`.
+
+    Returns:
+        Tensor of shape `(batch, time, output_dim)`.
+
+    Example:
+
+    ```python
+    layer = keras_nam.layers.TokenEmbedding(16, 8, mask_token=11)
+    layer(np.array([[1, 2, 11]])).shape  # (1, 3, 8)
+    ```
+
+    Raises:
+        ValueError: If a token is out of range, as far as the tokens are known when
+            the layer is called: not in a compiled function.
+    """
+
+    def __init__(self, input_dim, output_dim, mask_token=None, **kwargs):
+        check_positive_integer("input_dim", input_dim)
+        check_positive_integer("output_dim", output_dim)
+        if mask_token is not None and mask_token not in range(input_dim):
+            raise ValueError(
+                f"Argument `mask_token` must be a token below {input_dim} or None. "
+                f"Received: mask_token={mask_token}"
+            )
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.mask_token = mask_token
+        self.supports_masking = mask_token is not None
+
+    def call(self, inputs):
+        if hasattr(inputs, "numpy") and ops.size(inputs) > 0:
+            lowest, highest = int(ops.min(inputs)), int(ops.max(inputs))
+            if lowest < 0 or highest >= self.input_dim:
+                raise ValueError(
+                    f"Tokens must lie between 0 and {self.input_dim - 1}. Received: "
+                    f"tokens between {lowest} and {highest}"
+                )
+        return super().call(inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        if self.mask_token is None:
+            return None
+        return ops.not_equal(inputs, self.mask_token)
+
+    def get_config(self):
+        config = {**super().get_config(), "mask_token": self.mask_token}
+        del config["mask_zero"]
+        return config

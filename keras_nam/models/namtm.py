@@ -1,0 +1,96 @@
+"""The paper's sequence model with a NAM Turing machine."""
+
+import keras
+
+from keras_nam.layers.embedding import TokenEmbedding
+from keras_nam.layers.namtm import NAMTM
+from keras_nam.models.sizes import get_size
+
+EPSILON = 1e-5
+
+
+def namtm_tagger(
+    vocabulary_size=16,
+    size="tiny",
+    width=None,
+    num_tapes=None,
+    tape_length=32,
+    tape_dim=None,
+    use_jump=True,
+    use_shift=True,
+    use_erase=True,
+    use_gates=True,
+    mask_token=None,
+    embedding_dropout=0.2,
+    dropout=0.1,
+    name="namtm_tagger",
+):
+    """Builds the NAM-TM sequence model of the paper as a functional model.
+
+    The tokens are embedded, projected and normalised, run through one `NAMTM` layer,
+    normalised again, and mapped to logits after a ReLU. There is no residual
+    connection: all that reaches an output has been read from a tape.
+
+    Args:
+        vocabulary_size: Positive integer, the number of tokens.
+        size: String, one of `"tiny"`, `"mini"`, `"small"`, `"medium"` and `"base"`,
+            which sets what is `None` below.
+        width: Positive integer. In the paper, twice the width of the size.
+        num_tapes: Positive integer. In the paper, the number of heads of the size.
+        tape_length: Positive integer, or `None` for a tape as long as the sequence.
+        tape_dim: Positive integer. `None` means `width // num_tapes`.
+        use_jump, use_shift, use_erase, use_gates: Booleans, see
+            `keras_nam.layers.NAMTM`.
+        mask_token: Integer, the token that is padding and is skipped. `None`, as in
+            the paper, means that padding is read like any other token.
+        embedding_dropout: Float, the rate of dropout after the first projection.
+        dropout: Float, the rate of dropout before the ReLU.
+        name: String, the name of the model.
+
+    Returns:
+        A `keras.Model` from integer tokens of shape `(batch, time)`, of any length, to
+        float32 logits of shape `(batch, time, vocabulary_size)`.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.namtm_tagger(width=128, num_tapes=2)
+    model(np.array([[10, 1, 2, 3, 10]])).shape  # (1, 5, 16)
+    ```
+
+    Reference:
+
+    - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    """
+    paper_width, heads, _ = get_size(size)
+    width = 2 * paper_width if width is None else width
+    num_tapes = heads if num_tapes is None else num_tapes
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = TokenEmbedding(
+        vocabulary_size,
+        width,
+        mask_token,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        name="embedding",
+    )(tokens)
+    x = keras.layers.Dense(width, name="projection")(x)
+    x = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(x)
+    x = keras.layers.LayerNormalization(epsilon=EPSILON, name="input_norm")(x)
+    x = NAMTM(
+        width,
+        num_tapes=num_tapes,
+        tape_length=tape_length,
+        tape_dim=tape_dim,
+        use_jump=use_jump,
+        use_shift=use_shift,
+        use_erase=use_erase,
+        use_gates=use_gates,
+        return_sequences=True,
+        name="namtm",
+    )(x)
+    x = keras.layers.LayerNormalization(epsilon=EPSILON, name="output_norm")(x)
+    x = keras.layers.Dropout(dropout, name="output_dropout")(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    logits = keras.layers.Dense(vocabulary_size, dtype="float32", name="logits")(x)
+    return keras.Model(tokens, logits, name=name)

@@ -1,0 +1,85 @@
+"""Tokens in, a class per token out."""
+
+import keras
+
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.embedding import TokenEmbedding
+
+
+def token_tagger(
+    core,
+    vocabulary_size,
+    width,
+    num_classes=None,
+    mask_token=None,
+    dropout=0.0,
+    name=None,
+):
+    """Builds a functional model that classifies every token of a sequence.
+
+    The model embeds the tokens, runs `core` and maps its output to logits.
+
+    Args:
+        core: A layer or a list of layers that map `(batch, time, features)` to
+            `(batch, time, features)`: any of this package or of Keras. Recurrent
+            layers need `return_sequences=True`.
+        vocabulary_size: Positive integer, the number of tokens.
+        width: Positive integer, the width of the embedding.
+        num_classes: Positive integer. `None` means `vocabulary_size`.
+        mask_token: Integer, the token that is padding and is skipped by layers that
+            honour masks. `None` means that padding is read like any other token.
+        dropout: Float, the rate of dropout after the embedding and after the core.
+        name: String, the name of the model.
+
+    Returns:
+        A `keras.Model` from integer tokens of shape `(batch, time)`, of any length, to
+        float32 logits of shape `(batch, time, num_classes)`.
+
+    Example:
+
+    ```python
+    core = keras_nam.layers.NAMTM(64, num_tapes=2, return_sequences=True)
+    model = keras_nam.models.token_tagger(core, vocabulary_size=16, width=64)
+    model(np.array([[10, 1, 2, 3, 10]])).shape  # (1, 5, 16)
+    ```
+
+    Raises:
+        ValueError: If a size is not a positive integer, or a layer of `core` does not
+            return sequences alone.
+    """
+    check_positive_integer("vocabulary_size", vocabulary_size)
+    check_positive_integer("width", width)
+    if num_classes is not None:
+        check_positive_integer("num_classes", num_classes)
+    layers = list(core) if isinstance(core, (list, tuple)) else [core]
+    for layer in layers:
+        _check_core(layer)
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = TokenEmbedding(vocabulary_size, width, mask_token, name="embedding")(tokens)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
+    for layer in layers:
+        x = layer(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="core_dropout")(x)
+    logits = keras.layers.Dense(
+        num_classes or vocabulary_size, dtype="float32", name="logits"
+    )(x)
+    return keras.Model(tokens, logits, name=name)
+
+
+def _check_core(layer):
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            "Argument `core` must be a Keras layer or a list of Keras layers. "
+            f"Received: {layer} (of type {type(layer)})"
+        )
+    returns_sequences = getattr(layer, "return_sequences", True)
+    returns_state = getattr(layer, "return_state", False)
+    if not returns_sequences or returns_state:
+        raise ValueError(
+            "A recurrent layer of `core` needs `return_sequences=True` and "
+            f"`return_state=False`. Received: layer {layer.name} with "
+            f"return_sequences={returns_sequences}, return_state={returns_state}"
+        )

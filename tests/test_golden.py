@@ -1,0 +1,359 @@
+"""The layers against arrays computed by the papers' original code.
+
+    pytest -k golden --golden FOLDER
+
+compares with every array file of a known name in FOLDER, whatever its sizes.
+"""
+
+import golden_weights as weights
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+import keras_nam
+from keras_nam.models import lsam as lsam_model
+
+VARIANTS = {
+    "default": {},
+    "nojump": {"use_jump": False},
+    "onlyjump": {"use_shift": False},
+    "norwprob": {"use_gates": False},
+    "noerase": {"use_erase": False},
+}
+TRAJECTORY = {
+    "rpos": "read_position",
+    "wpos": "write_position",
+    "tape": "tape",
+    "keymem": "key_memory",
+    "jpos": "jump_position",
+    "read": "read",
+    "dir_r": "read_direction",
+    "dir_w": "write_direction",
+    "hidden": "hidden",
+}
+
+
+def edge_unit(arrays):
+    def run(x):
+        y = keras_nam.ops.unit_normalize(x)
+        return {"y": y, "loss": ops.sum(y * arrays["in.c"])}
+
+    return run, []
+
+
+def nam_rw(arrays):
+    def run(M, k, v, q, pw, pe, pr):
+        key = keras_nam.ops.unit_normalize(k)
+        query = keras_nam.ops.unit_normalize(q)
+        memory = keras_nam.ops.memory_write(M, key, v, pw, pe)
+        y = keras_nam.ops.memory_read(memory, query, pr)
+        return {"y": y, "M": memory, "k_unit": key, "q_unit": query}
+
+    return run, []
+
+
+def lsam_step(arrays):
+    heads = arrays["w.q.b"].shape[0]
+    cell = keras_nam.layers.LSAMCell(arrays["w.q.b"].size, num_heads=heads)
+    cell.build((None, arrays["in.x"].shape[-1]))
+
+    def run(x, h, M):
+        y, (_, memory) = cell(x, [h, M])
+        return {"y": y, "M": memory}
+
+    return run, weights.lsam(cell)
+
+
+def lsam_seq(arrays):
+    layer = _lsam(arrays, "w.")
+
+    def run(x):
+        y, _, memory = layer(x)
+        memories = layer.trajectory(x)["memory"]
+        return {"y": y, "M": memory, "M_all": memories}
+
+    return run, weights.lsam(layer.cell)
+
+
+def lsam_decoder(arrays):
+    heads, dim = arrays["w.cell.q.b"].shape
+    width = heads * dim
+    x = keras.Input(arrays["in.x"].shape[1:])
+    memory = keras.Input(arrays["in.M0"].shape[1:])
+    y = lsam_model.lsam_decoder(x, memory, width, heads)
+    model = keras.Model([x, memory], y)
+    layer = model.get_layer("decoder")
+
+    def run(x, M0):
+        again = keras_nam.layers.LSAM(
+            width, num_heads=heads, return_state=True, name="again"
+        )
+        again.cell = layer.cell
+        _, hidden, memory = again(x, initial_state=M0)
+        return {"y": model([x, M0]), "h": hidden, "M": memory}
+
+    return run, [
+        *weights.lsam(layer.cell, "cell."),
+        *weights.dense(model.get_layer("decoder_output"), "o"),
+        *weights.norm(model.get_layer("decoder_norm"), "ln"),
+    ]
+
+
+def blsam(arrays):
+    width, heads = arrays["w.o.b"].size, 2 * arrays["w.fw.q.b"].shape[0]
+    x = keras.Input((None, arrays["in.x"].shape[-1]))
+    y, memory = lsam_model.bidirectional_lsam(x, width, heads)
+    model = keras.Model(x, [y, memory])
+
+    def run(x):
+        y, memory = model(x)
+        _, forward, _, backward, _ = model.get_layer("encoder")(x)
+        return {"y": y, "h": ops.concatenate([forward, backward], -1), "M": memory}
+
+    return run, _encoder_links(model, "")
+
+
+def lsam_encoder_layer(arrays):
+    width, heads = arrays["w.att.o.b"].size, 2 * arrays["w.att.fw.q.b"].shape[0]
+    x = keras.Input((None, width))
+    y, memory = lsam_model.lsam_encoder(x, width, heads, arrays["w.ff1.b"].size)
+    model = keras.Model(x, [y, memory])
+
+    def run(x):
+        y, memory = model(x)
+        _, forward, _, backward, _ = model.get_layer("encoder")(x)
+        return {"y": y, "h": ops.concatenate([forward, backward], -1), "M": memory}
+
+    return run, [
+        *_encoder_links(model, "att."),
+        *_feedforward_links(model, ""),
+    ]
+
+
+def lsam_ae(arrays):
+    vocabulary, width = arrays["w.emb.E"].shape
+    model = keras_nam.models.lsam_tagger(
+        vocabulary,
+        width=width,
+        num_heads=arrays["w.dec.cell.q.b"].shape[0],
+        intermediate_dim=arrays["w.enc.ff1.b"].size,
+        dropout=0.0,
+    )
+    decoder = model.get_layer("decoder")
+    again = keras_nam.layers.LSAM(
+        decoder.cell.units, num_heads=decoder.cell.num_heads, return_state=True
+    )
+    again.cell = decoder.cell
+    inputs = decoder.input
+    memory = again(inputs[0], initial_state=inputs[1])[2]
+    with_memory = keras.Model(model.inputs, [model.outputs[0], memory])
+
+    def run(tok):
+        y, memory = with_memory(tok)
+        return {"y": y, "M": memory}
+
+    return run, [
+        *weights.embedding(model.get_layer("embedding"), "emb"),
+        *_encoder_links(model, "enc.att."),
+        *_feedforward_links(model, "enc."),
+        *weights.lsam(decoder.cell, "dec.cell."),
+        *weights.dense(model.get_layer("decoder_output"), "dec.o"),
+        *weights.norm(model.get_layer("decoder_norm"), "dec.ln"),
+        *weights.dense(model.get_layer("logits"), "fc"),
+    ]
+
+
+def namtm(arrays, variant):
+    tapes, tape_dim = arrays["w.v.b"].shape
+    layer = keras_nam.layers.NAMTM(
+        arrays["w.o.b"].size,
+        num_tapes=tapes,
+        tape_length=arrays["out.tape"].shape[2],
+        tape_dim=tape_dim,
+        return_sequences=True,
+        return_state=True,
+        **VARIANTS[variant],
+    )
+    layer.build((None, None, arrays["in.x"].shape[-1]))
+
+    def run(x, tape0=None):
+        y, tape, *states = layer(x, initial_state=tape0)
+        outputs = {"y": y, "tape": tape}
+        trajectory = layer.trajectory(x, initial_state=tape0)
+        for name, ours in TRAJECTORY.items():
+            if ours in trajectory:
+                outputs[f"traj.{name}"] = trajectory[ours]
+                if name.startswith("dir") and not layer.cell.use_jump:
+                    # The layer keeps an unused slot for the jump.
+                    outputs[f"traj.{name}"] = trajectory[ours][..., :3]
+        read_position, write_position = states[-4:-2]
+        for name, final in (("rpos", read_position), ("wpos", write_position)):
+            later = outputs[f"traj.{name}"][:, 1:]
+            outputs[f"traj.{name}_next"] = ops.concatenate(
+                [later, final[:, None]], axis=1
+            )
+        if {"read_gate", "write_gate", "erase_gate"} <= set(trajectory):
+            gates = [trajectory[f"{n}_gate"] for n in ("read", "write", "erase")]
+            outputs["traj.gates"] = ops.stack(gates, axis=-1)
+        return outputs
+
+    return run, weights.namtm(layer.cell)
+
+
+def namtmae(arrays, variant):
+    vocabulary, width = arrays["w.emb.E"].shape
+    tapes, tape_dim = arrays["w.tm.v.b"].shape
+    model = keras_nam.models.namtm_tagger(
+        vocabulary,
+        width=width,
+        num_tapes=tapes,
+        tape_length=int(arrays["cfg.L"]),
+        tape_dim=tape_dim,
+        embedding_dropout=0.0,
+        dropout=0.0,
+        **VARIANTS[variant],
+    )
+    return lambda tok: {"y": model(tok)}, [
+        *weights.embedding(model.get_layer("embedding"), "emb"),
+        *weights.dense(model.get_layer("projection"), "pre"),
+        *weights.norm(model.get_layer("input_norm"), "ln_in"),
+        *weights.namtm(model.get_layer("namtm").cell, "tm."),
+        *weights.norm(model.get_layer("output_norm"), "ln_out"),
+        *weights.dense(model.get_layer("logits"), "fc"),
+    ]
+
+
+SINGLE = {
+    f.__name__: f
+    for f in (
+        edge_unit,
+        nam_rw,
+        lsam_step,
+        lsam_seq,
+        lsam_decoder,
+        blsam,
+        lsam_encoder_layer,
+        lsam_ae,
+    )
+}
+
+
+def build_case(name, arrays):
+    """The function of a file's inputs, and the links of its weights."""
+    if name in SINGLE:
+        return SINGLE[name](arrays)
+    family, variant, *_ = name.split("_")
+    return {"namtm": namtm, "namtmae": namtmae}[family](arrays, variant)
+
+
+def is_known(name):
+    family, _, rest = name.partition("_")
+    known = family in ("namtm", "namtmae") and rest.split("_")[0] in VARIANTS
+    return name in SINGLE or known
+
+
+def pytest_generate_tests(metafunc):
+    if "golden_file" in metafunc.fixturenames:
+        folder = metafunc.config.getoption("--golden")
+        files = [f for f in sorted(folder.glob("*.npz")) if is_known(f.stem)]
+        metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_golden(golden_file, jit_compile):
+    arrays = dict(np.load(golden_file))
+    name = golden_file.stem
+    run, links = build_case(name, arrays)
+    plain = {k[2:]: v for k, v in arrays.items() if k.startswith("w.")}
+    for link in links:
+        link.variable.assign(link.load(plain))
+    inputs = {k[3:]: tf.constant(v) for k, v in arrays.items() if k.startswith("in.")}
+    inputs.pop("c", None)
+    variables = [link.variable.value for link in links]
+
+    @tf.function(jit_compile=jit_compile)
+    def evaluate(inputs):
+        watched = {k: v for k, v in inputs.items() if v.dtype.is_floating}
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            outputs = run(**inputs)
+            loss = outputs.pop("loss", ops.sum(ops.square(outputs["y"])))
+        gradients = tape.gradient(loss, [watched, variables])
+        return outputs, tf.nest.map_structure(tf.convert_to_tensor, gradients)
+
+    outputs, (input_gradients, gradients) = evaluate(inputs)
+
+    for key, ours in outputs.items():
+        key = key if key.startswith("traj.") else f"out.{key}"
+        if key in arrays:
+            _assert_close(key, ours, arrays[key], 2e-5, 1.0)
+    missing = {k for k in arrays if k.startswith(("out.", "traj."))} - {
+        k if k.startswith("traj.") else f"out.{k}" for k in outputs
+    }
+    assert not missing
+
+    tolerance = 2e-3 if "onlyjump" in name else 1e-4
+    scale = 1e-2 * float(arrays.get("meta.grad_scale", 0.0))
+    for key, ours in input_gradients.items():
+        _assert_close(f"gin.{key}", ours, arrays[f"gin.{key}"], tolerance, scale)
+    compared = set()
+    for link, gradient in zip(links, gradients, strict=True):
+        for key, ours in link.sort(gradient.numpy()).items():
+            key, _, part = key.partition("@")
+            reference = arrays[f"gw.{key}"]
+            if part:
+                rows = ours.shape[0]
+                reference = reference[:rows] if part == "top" else reference[-rows:]
+            if key.split(".")[-2] == "act":
+                dead = reference[..., ours.shape[-1] :]
+                assert np.abs(dead).max(initial=0.0) <= 1e-4 * scale
+                reference = reference[..., : ours.shape[-1]]
+            _assert_close(
+                f"gw.{key}", ours.reshape(reference.shape), reference, tolerance, scale
+            )
+            compared.add(f"gw.{key}")
+    assert compared == {k for k in arrays if k.startswith("gw.")}
+
+
+def test_golden_folder_has_known_files(request):
+    folder = request.config.getoption("--golden")
+    assert any(is_known(f.stem) for f in folder.glob("*.npz"))
+
+
+def _assert_close(name, ours, reference, tolerance, floor):
+    ours = np.asarray(ours)
+    assert ours.shape == reference.shape, name
+    largest = np.abs(ours - reference).max(initial=0.0)
+    allowed = tolerance * max(floor, np.abs(reference).max(initial=0.0))
+    assert largest <= allowed, f"{name}: off by {largest:.3g}, {allowed:.3g} allowed"
+
+
+def _lsam(arrays, prefix):
+    heads = arrays[f"{prefix}q.b"].shape[0]
+    layer = keras_nam.layers.LSAM(
+        arrays[f"{prefix}q.b"].size,
+        num_heads=heads,
+        return_sequences=True,
+        return_state=True,
+    )
+    layer.build((None, None, arrays["in.x"].shape[-1]))
+    return layer
+
+
+def _encoder_links(model, prefix):
+    encoder = model.get_layer("encoder")
+    return [
+        *weights.lsam(encoder.forward_layer.cell, f"{prefix}fw."),
+        *weights.lsam(encoder.backward_layer.cell, f"{prefix}bw."),
+        *weights.dense(model.get_layer("encoder_output"), f"{prefix}o"),
+    ]
+
+
+def _feedforward_links(model, prefix):
+    return [
+        *weights.dense(model.get_layer("intermediate"), f"{prefix}ff1"),
+        *weights.dense(model.get_layer("feedforward"), f"{prefix}ff2"),
+        *weights.norm(model.get_layer("encoder_norm"), f"{prefix}ln2"),
+    ]
