@@ -45,18 +45,26 @@ def scan(step, state, sequences, reverse=False, unroll=False):
 
 
 def _loop(step, state, sequences, reverse, example):
-    flat_sequences = tree.flatten(sequences)
-    length = flat_sequences[0].shape[0]
+    flat_sequences, flat_example = tree.flatten(sequences), tree.flatten(example)
+    size = length = flat_sequences[0].shape[0]
     if length is None:
+        # XLA cannot index arrays of size 0, and an array that nothing was written to
+        # has no shape to be stacked: arrays of unknown length get one element more.
         length = tf.shape(flat_sequences[0])[0]
+        size = length + 1
+        flat_sequences = [_append_zeros(x) for x in flat_sequences]
     inputs = [
-        tf.TensorArray(x.dtype, size=length, element_shape=x.shape[1:]).unstack(x)
+        tf.TensorArray(x.dtype, size=size, element_shape=x.shape[1:]).unstack(x)
         for x in flat_sequences
     ]
     outputs = [
-        tf.TensorArray(x.dtype, size=length, element_shape=x.shape)
-        for x in tree.flatten(example)
+        tf.TensorArray(x.dtype, size=size, element_shape=x.shape) for x in flat_example
     ]
+    if size is not length:
+        outputs = [
+            array.write(length, tf.zeros_like(x))
+            for array, x in zip(outputs, flat_example, strict=True)
+        ]
 
     def body(index, flat_state, outputs):
         at = length - 1 - index if reverse else index
@@ -76,10 +84,14 @@ def _loop(step, state, sequences, reverse, example):
         lambda index, *_: index < length,
         body,
         (tf.constant(0), flat_state, outputs),
-        maximum_iterations=length,
+        maximum_iterations=size,
     )
     state = tree.pack_sequence_as(state, flat_state)
-    return state, [array.stack() for array in outputs]
+    return state, [array.stack()[:length] for array in outputs]
+
+
+def _append_zeros(x):
+    return tf.pad(x, [[0, 1]] + [[0, 0]] * (len(x.shape) - 1))
 
 
 def _unrolled(step, state, sequences, reverse, example):

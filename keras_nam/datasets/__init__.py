@@ -1,0 +1,41 @@
+"""The papers' algorithmic tasks, as arrays and as TensorFlow Datasets."""
+
+from keras_nam.datasets.brackets import dyck
+from keras_nam.datasets.expressions import listops
+from keras_nam.datasets.expressions import listops_text
+from keras_nam.datasets.loading import load
+from keras_nam.datasets.numbers import addition
+from keras_nam.datasets.numbers import arithmetic
+from keras_nam.datasets.queries import encode_question
+from keras_nam.datasets.queries import query
+from keras_nam.datasets.reductions import reduction
+from keras_nam.datasets.splits import SPLITS
+from keras_nam.datasets.splits import split_lengths
+from keras_nam.datasets.strings import copy
+from keras_nam.datasets.strings import repeated_copy
+from keras_nam.datasets.strings import reverse
+from keras_nam.datasets.tasks import TASKS
+from keras_nam.datasets.tasks import decode
+from keras_nam.datasets.tasks import encode
+from keras_nam.datasets.tasks import load_task
+
+__all__ = [
+    "SPLITS",
+    "TASKS",
+    "addition",
+    "arithmetic",
+    "copy",
+    "decode",
+    "dyck",
+    "encode",
+    "encode_question",
+    "listops",
+    "listops_text",
+    "load",
+    "load_task",
+    "query",
+    "reduction",
+    "repeated_copy",
+    "reverse",
+    "split_lengths",
+]

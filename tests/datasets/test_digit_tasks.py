@@ -1,0 +1,261 @@
+"""Rows of the digit tasks against the rules of the papers, restated in plain Python."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from keras_nam import datasets
+
+DELIMITER, PAD, END, MASK = 10, 11, 13, 14
+DIGIT_TASKS = (
+    "addition",
+    "arithmetic",
+    "reverse",
+    "copy",
+    "repeated_copy",
+    "reduction",
+)
+
+
+def row_length(task, max_digits, repeats=3):
+    return {
+        "addition": 3 * (max_digits + 2) + 3,
+        "arithmetic": 3 * (max_digits + 2) + 3,
+        "reverse": 2 * max_digits + 3,
+        "copy": 2 * max_digits + 3,
+        "repeated_copy": 2 * repeats * (max_digits + 1) + 1,
+        "reduction": 2 * max_digits + 1,
+    }[task]
+
+
+def used_cells(row):
+    """The cells from the first to the last one that is no padding, and their start."""
+    cells = [cell for cell, token in enumerate(row) if token != PAD]
+    return list(row[cells[0] : cells[-1] + 1]), cells[0]
+
+
+def number(digits):
+    """The value of digits that stand last digit first, which must be in normal form."""
+    assert all(0 <= digit <= 9 for digit in digits)
+    assert digits[-1] != 0
+    return int("".join(str(digit) for digit in reversed(digits)))
+
+
+def little_endian(value):
+    return [int(digit) for digit in reversed(str(value))]
+
+
+def check_number_row(task, digits, max_digits, inputs, targets, weights):
+    tokens, start = used_cells(inputs)
+    assert inputs[-1] == PAD
+    ends = [i for i, token in enumerate(tokens) if token == DELIMITER]
+    assert ends[0] == 0
+    assert len(ends) == 3
+    first = number(tokens[ends[0] + 1 : ends[1]])
+    second = number(tokens[ends[1] + 1 : ends[2]])
+    if task == "addition":
+        answer = first + second
+        assert len(str(second)) == digits
+        assert len(str(first)) <= digits + 1
+    else:
+        answer = 2 * second - first
+        assert first <= second
+        assert digits in (len(str(first)), len(str(second)))
+        assert len(str(second)) <= digits + 1
+    answer = little_endian(answer)
+    question = [DELIMITER, *little_endian(first), DELIMITER, *little_endian(second)]
+    question.append(DELIMITER)
+    assert tokens == [*question, *[MASK] * len(answer), END]
+    assert used_cells(targets) == ([*question, *answer, END], start)
+    expected = np.zeros(len(inputs))
+    expected[start + len(question) :][: len(answer)] = 1
+    np.testing.assert_array_equal(weights, expected)
+
+
+def check_string_row(task, digits, max_digits, inputs, targets, weights):
+    tokens, start = used_cells(inputs)
+    string = tokens[1 : 1 + digits]
+    assert all(0 <= digit <= 9 for digit in string)
+    question = [DELIMITER, *string, DELIMITER]
+    answer = string[::-1] if task == "reverse" else string
+    assert tokens == [*question, *[MASK] * digits, END]
+    assert used_cells(targets) == ([*question, *answer, END], start)
+    assert 0 <= start <= 2 * (max_digits - digits)
+    np.testing.assert_array_equal(weights, inputs == MASK)
+
+
+def check_repeated_copy_row(task, digits, max_digits, inputs, targets, weights):
+    tokens, start = used_cells(inputs)
+    answers, repeats = used_cells(targets)[0], len(tokens) // (2 * digits + 2)
+    assert used_cells(targets)[1] == start
+    assert len(tokens) == len(answers) == repeats * (2 * digits + 2)
+    for block in range(repeats):
+        cells = slice(block * (2 * digits + 2), (block + 1) * (2 * digits + 2))
+        string = answers[cells][:digits]
+        assert all(0 <= digit <= 9 for digit in string)
+        assert tokens[cells] == [*string, DELIMITER, *[MASK] * digits, END]
+        assert answers[cells] == [*string, DELIMITER, *string, END]
+    assert 0 <= start <= 2 * repeats * (max_digits - digits)
+    np.testing.assert_array_equal(weights, inputs == MASK)
+
+
+def check_reduction_row(task, digits, max_digits, inputs, targets, weights):
+    tokens, start = used_cells(inputs)
+    assert len(tokens) == digits + 1
+    assert tokens[-1] == DELIMITER
+    assert all(0 <= digit <= 9 for digit in tokens[:-1])
+    assert 0 <= start <= max_digits - digits
+    remaining = [digit for digit in tokens[:-1] if digit]
+    expected = [PAD] * len(inputs)
+    after = start + digits + 1
+    expected[after : after + len(remaining)] = remaining
+    assert list(targets) == expected
+    expected = np.zeros(len(inputs))
+    expected[after : after + digits] = 1
+    np.testing.assert_array_equal(weights, expected)
+
+
+CHECKS = {
+    "addition": check_number_row,
+    "arithmetic": check_number_row,
+    "reverse": check_string_row,
+    "copy": check_string_row,
+    "repeated_copy": check_repeated_copy_row,
+    "reduction": check_reduction_row,
+}
+
+
+@given(
+    task=st.sampled_from(DIGIT_TASKS),
+    low=st.integers(1, 5),
+    extra=st.integers(0, 25),
+    count=st.integers(0, 40),
+    seed=st.integers(0, 2**40),
+    split=st.sampled_from(datasets.SPLITS),
+)
+@settings(max_examples=60, deadline=None)
+def test_rows_follow_the_rules(task, low, extra, count, seed, split):
+    high = low + extra
+    draw = getattr(datasets, task)
+    inputs, targets, weights = draw(count, low, high, seed=seed, split=split)
+    shape = (count, row_length(task, high))
+    assert inputs.shape == targets.shape == weights.shape == shape
+    assert inputs.dtype == targets.dtype == np.int32
+    assert weights.dtype == np.float32
+    for i in range(count):
+        digits = low + math.floor((high - low + 1) * i / count)
+        CHECKS[task](task, digits, high, inputs[i], targets[i], weights[i])
+
+
+def test_numbers_of_forty_digits_do_not_overflow():
+    for task in ("addition", "arithmetic"):
+        rows = getattr(datasets, task)(200, 38, 40, seed=3)
+        for i, row in enumerate(zip(*rows, strict=True)):
+            check_number_row(task, 38 + 3 * i // 200, 40, *row)
+
+
+def test_repeats():
+    rows = datasets.repeated_copy(30, 2, 4, repeats=5)
+    assert rows[0].shape == (30, row_length("repeated_copy", 4, repeats=5))
+    for i, row in enumerate(zip(*rows, strict=True)):
+        check_repeated_copy_row("repeated_copy", 2 + 3 * i // 30, 4, *row)
+        assert (row[0] == END).sum() == 5
+
+
+def assert_shares(counts, shares):
+    """Checks counts against the shares to expect, within 4.5 standard deviations."""
+    counts, shares = np.asarray(counts, float), np.asarray(shares, float)
+    total = counts.sum()
+    deviation = np.sqrt(total * shares * (1 - shares))
+    assert np.all(np.abs(counts - total * shares) <= 4.5 * deviation + 1e-9)
+
+
+def test_operands_of_addition_are_drawn_as_in_the_papers():
+    inputs, _, _ = datasets.addition(20000, 3, 3, seed=1)
+    pairs = [
+        (number(row[1:i]), number(row[i + 1 : j]))
+        for row in (used_cells(row)[0] for row in inputs)
+        for i, j in [np.flatnonzero(np.array(row) == DELIMITER)[1:]]
+    ]
+    first, second = np.array(pairs).T
+    # The bound 10 ** s - 1 of the first number has s uniform on 1 to 4.
+    chances = [
+        sum(9 * 10 ** (length - 1) / (10**s - 1) for s in range(length, 5)) / 4
+        for length in range(1, 5)
+    ]
+    counts = np.bincount([len(str(a)) for a in first], minlength=5)[1:]
+    assert_shares(counts, chances)
+    short = first[first < 10]
+    assert_shares(np.bincount(short, minlength=10)[1:], [1 / 9] * 9)
+    assert (second.min(), second.max()) == (100, 999)
+    assert_shares(np.bincount(second // 100)[1:], [1 / 9] * 9)
+    assert_shares(np.bincount(second % 10), [1 / 10] * 10)
+
+
+def test_order_of_operands_is_kept_in_addition_only():
+    def longer_first(rows):
+        words = [used_cells(row)[0] for row in rows[0]]
+        ends = [np.flatnonzero(np.array(row) == DELIMITER) for row in words]
+        return np.mean([b - a > c - b for a, b, c in ends])
+
+    assert longer_first(datasets.addition(500, 2, 2)) > 0.1
+    assert longer_first(datasets.arithmetic(500, 2, 2)) == 0
+
+
+@pytest.mark.parametrize("task", DIGIT_TASKS)
+def test_shift_is_uniform_and_reaches_both_ends(task):
+    repeats, high = 3, 3
+    # The first 6000 rows have the length 2, for which there is room.
+    inputs, _, _ = getattr(datasets, task)(12000, 2, high, seed=5)
+    starts, rooms = [], []
+    for row in inputs[:6000]:
+        tokens, start = used_cells(row)
+        starts.append(start)
+        rooms.append(
+            {
+                "reverse": 2 * (high - 2),
+                "copy": 2 * (high - 2),
+                "repeated_copy": 2 * repeats * (high - 2),
+                "reduction": high - 2,
+            }.get(task, len(row) - len(tokens) - 1)
+        )
+    starts, rooms = np.array(starts), np.array(rooms)
+    assert rooms.min() >= 1
+    for room in np.unique(rooms):
+        chosen = starts[rooms == room]
+        if len(chosen) < 200:
+            continue
+        counts = np.bincount(chosen, minlength=room + 1)
+        assert len(counts) == room + 1
+        assert_shares(counts, [1 / (room + 1)] * (room + 1))
+
+
+def test_digits_of_strings_are_uniform_and_may_lead_with_zero():
+    inputs, _, _ = datasets.copy(5000, 4, 4)
+    strings = inputs[:, 1:5]
+    for place in range(4):
+        assert_shares(np.bincount(strings[:, place], minlength=10), [0.1] * 10)
+
+
+def test_strings_of_repeated_copy_differ():
+    inputs, _, _ = datasets.repeated_copy(1000, 6, 6)
+    # No shift: the longest strings fill their row but for one cell.
+    assert np.mean(np.all(inputs[:, :6] == inputs[:, 14:20], axis=1)) < 0.01
+
+
+def test_half_of_the_digits_of_a_reduction_are_zero():
+    inputs, _, _ = datasets.reduction(5000, 4, 4)
+    counts = np.bincount(inputs[:, :4].ravel(), minlength=10)
+    assert_shares(counts, [1 / 2, *[1 / 18] * 9])
+
+
+def test_one_hundred_thousand_rows_take_seconds():
+    start = time.perf_counter()
+    inputs, _, _ = datasets.addition(100_000)
+    assert time.perf_counter() - start < 10
+    assert inputs.shape == (100_000, 39)

@@ -1,0 +1,7 @@
+import pytest
+from cases import CASES
+
+
+@pytest.fixture(params=list(CASES))
+def case(request):
+    return request.param

@@ -1,0 +1,278 @@
+"""Properties of the recurrence that every layer has to have."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import FEATURES
+from cases import make_layer
+from cases import make_rnn
+from hypothesis import HealthCheck
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+LENGTHS = st.integers(1, 12)
+SEEDS = st.integers(0, 2**16)
+few = settings(
+    max_examples=4,
+    deadline=None,
+    # The fixture is the case's name, which does not change between examples.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def draw(seed, batch, length):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(batch, length, FEATURES)).astype("float32")
+
+
+def close(ours, reference, tolerance=1e-5):
+    ours, reference = (
+        [np.asarray(a) for a in x] if isinstance(x, (list, tuple)) else [np.asarray(x)]
+        for x in (ours, reference)
+    )
+    for a, b in zip(ours, reference, strict=True):
+        np.testing.assert_allclose(
+            a.reshape(-1), b.reshape(-1), atol=tolerance, rtol=tolerance
+        )
+
+
+def value_and_gradients(layer, x, mask, jit_compile):
+    """Outputs and gradients of all that a layer returns, with respect to all."""
+
+    @tf.function(jit_compile=jit_compile, reduce_retracing=True)
+    def run(x, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, mask=mask)
+            loss = sum(tf.reduce_sum(tf.sin(o)) for o in outputs)
+        variables = [v.value for v in layer.trainable_variables]
+        return outputs, tape.gradient(loss, [x, *variables])
+
+    return run(tf.constant(x), None if mask is None else tf.constant(mask))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("length", [1, 70, 300])
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_layer_equals_its_cell_in_a_stock_rnn(case, length, masked, jit_compile):
+    if "erase" in case and length > 70:
+        pytest.skip("without erasing, numbers grow beyond what can be compared")
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    layer.build((None, None, FEATURES))
+    rnn = make_rnn(case, layer, return_sequences=True, return_state=True)
+    x = draw(0, 3, length)
+    mask = np.random.default_rng(1).uniform(size=(3, length)) < 0.7 if masked else None
+    outputs, gradients = value_and_gradients(layer, x, mask, jit_compile)
+    expected, expected_gradients = value_and_gradients(rnn, x, mask, False)
+    scale = max(1.0, *(np.abs(e).max() for e in expected))
+    close(outputs, expected, 2e-5 * scale)
+    for ours, reference in zip(gradients, expected_gradients, strict=True):
+        largest = np.abs(reference).max()
+        assert np.abs(ours - reference).max() <= 2e-3 * largest + 1e-6
+
+
+@given(seed=SEEDS, length=LENGTHS, cut=st.integers(0, 12))
+@few
+def test_prefix_and_carried_state_give_the_whole(case, seed, length, cut):
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    x = draw(seed, 2, length)
+    cut = min(cut, length)
+    first, *states = layer(x[:, :cut])
+    second, *states = layer(x[:, cut:], initial_state=states)
+    whole, *expected = layer(x)
+    close(np.concatenate([first, second], 1), whole)
+    close(states, expected)
+
+
+@given(seed=SEEDS, length=LENGTHS, data=st.data())
+@few
+def test_padding_changes_nothing_wherever_it_stands(case, seed, length, data):
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    x = draw(seed, 2, length)
+    total = length + data.draw(st.integers(1, 5))
+    where = sorted(data.draw(st.permutations(range(total)))[:length])
+    padded = np.full((2, total, FEATURES), np.nan, "float32")
+    padded[:, where] = x
+    mask = np.isin(np.arange(total), where)[None].repeat(2, 0)
+    outputs, *states = layer(padded, mask=mask)
+    expected, *expected_states = layer(x)
+    close(np.asarray(outputs)[:, where], expected)
+    close(states, expected_states)
+
+
+@given(seed=SEEDS, length=st.integers(2, 12), cut=st.integers(1, 11))
+@few
+def test_the_future_does_not_change_the_past(case, seed, length, cut):
+    cut = min(cut, length - 1)
+    layer = make_layer(case, return_sequences=True)
+    x = draw(seed, 2, length)
+    changed = x.copy()
+    changed[:, cut:] = draw(seed + 1, 2, length - cut)
+    before, after = np.asarray(layer(x)), np.asarray(layer(changed))
+    np.testing.assert_array_equal(before[:, :cut], after[:, :cut])
+    assert not np.array_equal(before[:, cut:], after[:, cut:])
+
+
+def test_masked_outputs_repeat_the_last_one_as_in_keras(case):
+    x = draw(0, 2, 6)
+    mask = np.array([[0, 1, 0, 0, 1, 0], [1, 1, 0, 1, 0, 0]], bool)
+    for zeros in (False, True):
+        layer = make_layer(case, return_sequences=True, zero_output_for_mask=zeros)
+        layer.build(x.shape)
+        rnn = make_rnn(case, layer, return_sequences=True, zero_output_for_mask=zeros)
+        close(layer(x, mask=mask), rnn(x, mask=mask))
+    layer = make_layer(case)
+    layer.build(x.shape)
+    close(layer(x, mask=mask), make_rnn(case, layer)(x, mask=mask))
+
+
+def test_go_backwards_is_a_run_over_the_reversed_sequence(case):
+    x = draw(0, 2, 7)
+    mask = np.arange(7)[None] >= np.array([[0], [3]])
+    forward = make_layer(case, return_sequences=True, return_state=True)
+    backward = make_layer(
+        case, return_sequences=True, return_state=True, go_backwards=True
+    )
+    backward.build(x.shape)
+    forward.build(x.shape)
+    backward.set_weights(forward.get_weights())
+    close(backward(x, mask=mask), forward(x[:, ::-1], mask=mask[:, ::-1]))
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum"])
+def test_bidirectional_is_two_runs(case, merge_mode):
+    layer = make_layer(case, return_sequences=True)
+    both = keras.layers.Bidirectional(layer, merge_mode=merge_mode)
+    x = draw(0, 2, 6)
+    mask = np.array([[1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 1]], bool)
+    outputs = both(x, mask=mask)
+    forward = both.forward_layer(x, mask=mask)
+    backward = np.flip(both.backward_layer(x, mask=mask), 1)
+    merged = np.concatenate([forward, backward], -1)
+    close(outputs, merged if merge_mode == "concat" else forward + backward)
+    assert not np.asarray(outputs)[~mask].any()
+
+
+def test_stateful_carries_and_resets(case):
+    layer = make_layer(case, stateful=True, return_sequences=True)
+    plain = make_layer(case, return_sequences=True)
+    x = draw(0, 3, 8)
+    first = layer(x[:, :5])
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights()[: len(plain.get_weights())])
+    second = layer(x[:, 5:])
+    close(np.concatenate([first, second], 1), plain(x))
+    layer.reset_state()
+    close(layer(x), plain(x))
+    with pytest.raises(ValueError, match="same batch size"):
+        layer(x[:2])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_stateful_under_a_mixed_policy(case, policy):
+    layer = make_layer(case, stateful=True, dtype=policy)
+    for _ in range(2):
+        assert np.isfinite(np.float32(layer(draw(0, 2, 3)))).all()
+    assert all(s.dtype == "float32" for s in layer.states)
+
+
+def test_unrolled_is_the_same(case):
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    unrolled = make_layer(
+        case, return_sequences=True, return_state=True, unroll=True
+    )
+    x = draw(0, 2, 5)
+    mask = np.array([[1, 1, 1, 1, 0], [0, 1, 1, 0, 1]], bool)
+    layer.build(x.shape)
+    unrolled.build(x.shape)
+    unrolled.set_weights(layer.get_weights())
+    close(unrolled(x, mask=mask), layer(x, mask=mask))
+    with pytest.raises(ValueError, match="unroll"):
+        unrolled(keras.Input((None, FEATURES)))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_implicit_mask_is_kept_with_an_initial_state(case, functional):
+    embedding = keras.layers.Embedding(9, FEATURES, mask_zero=True)
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    tokens = np.array([[3, 1, 0, 0], [0, 2, 5, 0]])
+    _, *states = layer(draw(0, 2, 3))
+    if functional:
+        inputs = keras.Input((None,), dtype="int32")
+        given = [keras.Input(s.shape[1:]) for s in states]
+        outputs = layer(embedding(inputs), initial_state=given)
+        ours = keras.Model([inputs, *given], outputs)([tf.constant(tokens), *states])
+    else:
+        ours = layer(embedding(tokens), initial_state=states)
+    mask = tokens != 0
+    plain = np.asarray(embedding(tokens))
+    expected = layer(plain, initial_state=states, mask=mask)
+    close(ours, expected)
+    unmasked = layer(plain, initial_state=states)
+    assert not np.allclose(np.asarray(ours[1]), np.asarray(unmasked[1]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("static", [False, True], ids=["unknown", "static"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_length_0_gives_zeros_and_the_initial_states(
+    case, masked, static, jit_compile
+):
+    layer = make_layer(case, return_state=True)
+    whole = make_layer(case, return_sequences=True)
+    layer.build((None, None, FEATURES))
+    whole.build((None, None, FEATURES))
+    length = 0 if static else None
+
+    @tf.function(
+        jit_compile=jit_compile,
+        input_signature=[
+            tf.TensorSpec([None, length, FEATURES]),
+            tf.TensorSpec([None, length], tf.bool),
+        ],
+    )
+    def run(x, mask):
+        mask = mask if masked else None
+        with tf.GradientTape() as tape:
+            output, *states = layer(x, mask=mask)
+            loss = tf.reduce_sum(output) + sum(tf.reduce_sum(s**2) for s in states)
+        variables = [v.value for v in layer.trainable_variables]
+        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        return output, states, whole(x, mask=mask), gradients
+
+    output, states, outputs, gradients = run(
+        tf.zeros((2, 0, FEATURES)), tf.zeros((2, 0), tf.bool)
+    )
+    assert not np.asarray(output).any()
+    assert outputs.shape[:2] == (2, 0)
+    close(states, layer.initial_states(tf.zeros((2, 0, FEATURES))))
+    assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_zero_inputs_and_weights_give_finite_gradients(case):
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    layer.build((None, None, FEATURES))
+    layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    x = np.zeros((2, 4, FEATURES), "float32")
+    for jit_compile in (False, True):
+        outputs, gradients = value_and_gradients(layer, x, None, jit_compile)
+        assert all(np.isfinite(o).all() for o in outputs)
+        assert all(np.isfinite(g).all() for g in gradients)
+
+
+def test_trajectory_is_what_the_layer_does(case):
+    layer = make_layer(case, return_sequences=True, return_state=True)
+    x = draw(0, 2, 6)
+    _, *states = layer(x)
+    trajectory = layer.trajectory(x)
+    memory = "tape" if "tape" in trajectory else "memory"
+    final = states[layer.memory_index]
+    close(trajectory[memory][:, -1], final)
+    for name, value in trajectory.items():
+        assert tuple(value.shape[:2]) == (2, 6), name
+        if name.endswith("gate"):
+            assert np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1))
+    again = layer.trajectory(x[:, 2:], initial_state=layer(x[:, :2])[1:])
+    close(again[memory], trajectory[memory][:, 2:])
