@@ -17,7 +17,7 @@ def read_version():
 
 EXTRAS = {
     # tensorflow-datasets imports importlib_resources without declaring it.
-    "datasets": ["tensorflow-datasets>=4.9.6", "importlib_resources"],
+    "datasets": ["tensorflow-datasets>=4.9.8", "importlib_resources"],
     # keras-tuner imports TensorBoard without declaring it.
     "tuner": ["keras-tuner>=1.4.7", "tensorboard"],
     "plots": ["matplotlib>=3.7"],

@@ -380,7 +380,8 @@ class NAMTM(MemoryRNN):
             controller.
         num_tapes: Positive integer, the number of independent tapes.
         tape_length: Positive integer, the number of cells of a tape. Heads that move
-            past its end start over. `None` makes the tape as long as the sequence.
+            past its end start over. `None` makes the tape as long as the sequence,
+            masked steps included: padding a sequence makes its tape longer then.
         tape_dim: Positive integer, the size of a cell. `None` means
             `units // num_tapes`, which `num_tapes` has to divide then.
         use_jump: Boolean. Whether heads can jump to positions stored under keys.

@@ -25,8 +25,8 @@ class MaskedPerplexity(keras.metrics.Metric):
         from_logits: Boolean. Whether predictions are logits, or else probabilities.
         base: Number above 0. What is raised to the mean cross-entropy in nats. `None`
             means Euler's number, which makes the result a perplexity.
-        all_positions: Boolean. Whether every position of every row counts alike.
-            Sample weights are then ignored.
+        all_positions: Boolean. Whether every position of a row counts alike. Sample
+            weights of shape `(batch, time)` or `(batch, 1)` are then ignored.
         name: String. The name of the metric.
         dtype: The dtype of the result. Sums are kept in float32 or wider.
 
@@ -39,11 +39,12 @@ class MaskedPerplexity(keras.metrics.Metric):
 
     Example:
 
-    >>> metric = keras_nam.metrics.MaskedPerplexity(from_logits=False)
-    >>> y_pred = [[[0.5, 0.5], [0.9, 0.1]]]
-    >>> metric.update_state([[0, 1]], y_pred, sample_weight=[[1, 0]])
-    >>> metric.result()
-    2.0
+    ```python
+    metric = keras_nam.metrics.MaskedPerplexity(from_logits=False)
+    y_pred = [[[0.5, 0.5], [0.9, 0.1]]]
+    metric.update_state([[0, 1]], y_pred, sample_weight=[[1, 0]])
+    metric.result()  # 2.0
+    ```
 
     Raises:
         ValueError: If `base` is not above 0, or if the shapes of targets, predictions
@@ -80,9 +81,9 @@ class MaskedPerplexity(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch to the sums."""
-        if self.all_positions:
-            sample_weight = None
-        y_true, y_pred, weights = convert_batch(y_true, y_pred, sample_weight)
+        y_true, y_pred, weights = convert_batch(
+            y_true, y_pred, sample_weight, self.all_positions
+        )
         counted = ops.not_equal(weights, 0)
 
         # What does not count may be anything, infinite or out of range.

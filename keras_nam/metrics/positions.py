@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 
-def convert_batch(y_true, y_pred, sample_weight=None):
+def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
     """Checks the shapes of a batch and spreads its weights over all positions.
 
     Args:
@@ -12,6 +12,8 @@ def convert_batch(y_true, y_pred, sample_weight=None):
         y_pred: Numbers of shape `(batch, time, classes)`.
         sample_weight: `None`, or numbers of shape `(batch,)`, `(batch, 1)` or
             `(batch, time)`.
+        all_positions: Boolean. Whether to ignore weights but those of whole rows, of
+            shape `(batch,)`.
 
     Returns:
         A tuple of tensors `(y_true, y_pred, weights)`: int32, and twice float32 or
@@ -35,6 +37,8 @@ def convert_batch(y_true, y_pred, sample_weight=None):
     if sample_weight is not None:
         sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
         given = tuple(sample_weight.shape)
+        if all_positions and len(given) == 2:
+            return y_true, y_pred, weights
         allowed = shape[:1], (shape[0], 1), shape
         if not any(_fits(given, wanted) for wanted in allowed):
             raise ValueError(

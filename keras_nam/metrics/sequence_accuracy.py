@@ -21,7 +21,8 @@ class SequenceAccuracy(keras.metrics.Metric):
 
     Args:
         all_positions: Boolean. Whether padding and copied symbols count as well: every
-            position of every row, as in the papers. Sample weights are then ignored.
+            position of every row, as in the papers. Sample weights of shape
+            `(batch, time)` or `(batch, 1)` are then ignored.
         name: String. The name of the metric.
         dtype: The dtype of the result. Counts are kept in float32 or wider.
 
@@ -35,15 +36,14 @@ class SequenceAccuracy(keras.metrics.Metric):
 
     Example:
 
-    >>> metric = keras_nam.metrics.SequenceAccuracy()
-    >>> y_pred = keras.ops.one_hot([[1, 2, 3], [1, 2, 0]], 4)
-    >>> metric.update_state([[1, 2, 3], [1, 2, 3]], y_pred)
-    >>> metric.result()
-    0.5
-    >>> metric.reset_state()
-    >>> metric.update_state([[1, 2, 3], [1, 2, 3]], y_pred, [[1, 1, 1], [1, 1, 0]])
-    >>> metric.result()
-    1.0
+    ```python
+    y_true = [[1, 2, 3], [1, 2, 3]]
+    y_pred = keras.ops.one_hot([[1, 2, 3], [1, 2, 0]], 4)
+    metric = keras_nam.metrics.SequenceAccuracy()
+    metric(y_true, y_pred)  # 0.5
+    metric.reset_state()
+    metric(y_true, y_pred, sample_weight=[[1, 1, 1], [1, 1, 0]])  # 1.0
+    ```
 
     With `model.compile`:
 
@@ -74,9 +74,9 @@ class SequenceAccuracy(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch to the counts."""
-        if self.all_positions:
-            sample_weight = None
-        y_true, y_pred, weights = convert_batch(y_true, y_pred, sample_weight)
+        y_true, y_pred, weights = convert_batch(
+            y_true, y_pred, sample_weight, self.all_positions
+        )
         counted = ops.not_equal(weights, 0)
 
         predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")

@@ -7,8 +7,16 @@ from keras import ops
 
 def at_least_float32(x):
     """Casts half precision and integers to float32; wider floats stay as they are."""
-    x = ops.convert_to_tensor(x)
-    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+    (x,) = promote(x)
+    return x
+
+
+def promote(*tensors):
+    """Casts tensors to their common dtype, at least float32; `None` stays `None`."""
+    tensors = [None if x is None else ops.convert_to_tensor(x) for x in tensors]
+    dtypes = [x.dtype for x in tensors if x is not None]
+    dtype = keras.backend.result_type(*dtypes, "float32")
+    return [None if x is None else ops.cast(x, dtype) for x in tensors]
 
 
 def check_rank(name, tensor, rank, meaning):

@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from keras_nam.ops.arguments import at_least_float32
 from keras_nam.ops.arguments import check_rank
 from keras_nam.ops.arguments import check_shape
+from keras_nam.ops.arguments import promote
 
 
 def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=None):
@@ -50,9 +50,11 @@ def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=No
     query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
     _check_shapes(query, key, value, write_gate, read_gate, mask)
     dtype = value.dtype
-    query, key, value = (at_least_float32(x) for x in (query, key, value))
+    query, key, value, write_gate, read_gate = promote(
+        query, key, value, write_gate, read_gate
+    )
     if write_gate is not None:
-        value = value * at_least_float32(write_gate)[..., None]
+        value = value * write_gate[..., None]
     if mask is not None:
         token = ops.cast(mask, "bool")[:, :, None, None]
         # Not a product: what stands under a mask may be infinite or NaN.
@@ -60,7 +62,7 @@ def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=No
     memory = ops.einsum("bznv,bznk->bnvk", value, key)
     outputs = ops.einsum("bnvk,bsnk->bsnv", memory, query)
     if read_gate is not None:
-        outputs = outputs * at_least_float32(read_gate)[..., None]
+        outputs = outputs * read_gate[..., None]
     return ops.cast(outputs, dtype), memory
 
 

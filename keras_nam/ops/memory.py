@@ -6,8 +6,8 @@ cells and layers of the package are these two, over time or all at once.
 
 from keras import ops
 
-from keras_nam.ops.arguments import at_least_float32
 from keras_nam.ops.arguments import check_shape
+from keras_nam.ops.arguments import promote
 
 
 def memory_read(memory, query, read_gate=None):
@@ -27,7 +27,8 @@ def memory_read(memory, query, read_gate=None):
 
     ```python
     key = keras_nam.ops.unit_normalize([[[3.0, 4.0]]])
-    memory = keras_nam.ops.memory_write(ops.zeros((1, 1, 3, 2)), key, [[[1.0, 2.0, 3.0]]])
+    memory = ops.zeros((1, 1, 3, 2))
+    memory = keras_nam.ops.memory_write(memory, key, [[[1.0, 2.0, 3.0]]])
     keras_nam.ops.memory_read(memory, key)  # [[[1.0, 2.0, 3.0]]]
     ```
 
@@ -37,9 +38,11 @@ def memory_read(memory, query, read_gate=None):
     memory, query = ops.convert_to_tensor(memory), ops.convert_to_tensor(query)
     leading = _check_memory(memory)
     check_shape("query", query, (*leading, memory.shape[-1]), "(..., key_dim)")
-    value = matvec(at_least_float32(memory), at_least_float32(query))
+    _check_gate("read_gate", read_gate, leading)
+    wide, wide_query, read_gate = promote(memory, query, read_gate)
+    value = matvec(wide, wide_query)
     if read_gate is not None:
-        value = value * _gate("read_gate", read_gate, leading)
+        value = value * read_gate[..., None]
     return ops.cast(value, query.dtype)
 
 
@@ -85,13 +88,14 @@ def memory_write(memory, key, value, write_gate=None, erase_gate=None):
     leading = _check_memory(memory)
     check_shape("key", key, (*leading, memory.shape[-1]), "(..., key_dim)")
     check_shape("value", value, (*leading, memory.shape[-2]), "(..., value_dim)")
-    value = at_least_float32(value)
+    _check_gate("write_gate", write_gate, leading)
+    _check_gate("erase_gate", erase_gate, leading)
+    wide, key, value, write_gate, erase_gate = promote(
+        memory, key, value, write_gate, erase_gate
+    )
     if write_gate is not None:
-        value = value * _gate("write_gate", write_gate, leading)
-    erase = 1.0
-    if erase_gate is not None:
-        erase = _gate("erase_gate", erase_gate, leading)
-    wide, key = at_least_float32(memory), at_least_float32(key)
+        value = value * write_gate[..., None]
+    erase = 1.0 if erase_gate is None else erase_gate[..., None]
     written, _ = add_write(wide, key, value, erase, matvec(wide, key))
     return ops.cast(written, memory.dtype)
 
@@ -130,9 +134,6 @@ def _check_memory(memory):
     return tuple(memory.shape[:-2])
 
 
-def _gate(name, gate, leading):
-    """The gate with a trailing axis, ready to scale vectors."""
-    gate = at_least_float32(gate)
-    if len(gate.shape) > 0:
+def _check_gate(name, gate, leading):
+    if gate is not None and not isinstance(gate, (int, float)):
         check_shape(name, gate, leading, "(...), one number per vector")
-    return ops.expand_dims(gate, -1)

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_nam.ops.arguments import at_least_float32
 from keras_nam.ops.arguments import check_rank
 from keras_nam.ops.arguments import check_shape
+from keras_nam.ops.arguments import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
 
@@ -117,11 +117,9 @@ class MemoryScan(keras.Operation):
             query, key, value, write_gate, erase_gate, read_gate, memory, mask
         )
         dtype = value.dtype
-        query, key, value = (at_least_float32(x) for x in (query, key, value))
         never_erases = isinstance(erase_gate, (int, float)) and erase_gate == 0
-        write, erase, read = (
-            None if gate is None else at_least_float32(gate)
-            for gate in (write_gate, erase_gate, read_gate)
+        query, key, value, write, erase, read, memory = promote(
+            query, key, value, write_gate, erase_gate, read_gate, memory
         )
         if mask is not None:
             step = ops.cast(mask, "bool")
@@ -140,8 +138,6 @@ class MemoryScan(keras.Operation):
         else:
             gates = ops.ones_like(key[..., 0])
             erase = gates if erase is None else erase * gates
-        if memory is not None:
-            memory = ops.cast(memory, value.dtype)
 
         implementation, chunk_size = self._choose(query)
         if implementation == "recurrent":

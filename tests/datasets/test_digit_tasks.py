@@ -192,6 +192,8 @@ def test_operands_of_addition_are_drawn_as_in_the_papers():
     assert_shares(counts, chances)
     short = first[first < 10]
     assert_shares(np.bincount(short, minlength=10)[1:], [1 / 9] * 9)
+    longer = first[first >= 10]
+    assert_shares(np.bincount(longer % 10, minlength=10), [1 / 10] * 10)
     assert (second.min(), second.max()) == (100, 999)
     assert_shares(np.bincount(second // 100)[1:], [1 / 9] * 9)
     assert_shares(np.bincount(second % 10), [1 / 10] * 10)

@@ -85,6 +85,17 @@ def test_all_positions_ignores_the_weights():
     np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-5)
 
 
+def test_all_positions_still_weighs_rows():
+    random = np.random.default_rng(0)
+    y_true = random.integers(0, CLASSES, (6, 4))
+    logits = random.normal(size=(6, 4, CLASSES))
+    rows = random.random(6)
+    metric = MaskedPerplexity(all_positions=True)
+    metric.update_state(y_true, logits, rows)
+    expected = np.exp(np.average(nats(y_true, logits).mean(axis=1), weights=rows))
+    np.testing.assert_allclose(float(metric.result()), expected, rtol=1e-5)
+
+
 def test_is_zero_before_anything_counts_and_after_a_reset():
     metric = MaskedPerplexity()
     assert metric.result() == 0

@@ -107,6 +107,15 @@ def test_all_positions_ignores_the_weights():
     assert 0 < plain.result() < 1
 
 
+def test_all_positions_still_weighs_rows():
+    y_true, y_pred = mostly_right(np.random.default_rng(0), 20, 3)
+    rows = np.random.default_rng(1).integers(0, 3, 20)
+    metric = SequenceAccuracy(all_positions=True)
+    metric.update_state(y_true, y_pred, rows)
+    right, count = expected_share(y_true, y_pred, rows)
+    np.testing.assert_allclose(float(metric.result()), right / count, rtol=1e-6)
+
+
 def test_not_a_number_is_never_right():
     y_pred = np.full((2, 3, CLASSES), np.nan)
     for target in range(CLASSES):

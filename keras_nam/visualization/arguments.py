@@ -1,0 +1,79 @@
+"""What the figures are given: trajectories, examples, steps and tokens."""
+
+import numbers
+
+import numpy as np
+
+from keras_nam.visualization.recording import trajectory as record
+
+
+def get_trajectory(trajectory):
+    """Returns a trajectory that is given itself or as `(model, inputs[, layer])`."""
+    if isinstance(trajectory, dict):
+        return trajectory
+    if isinstance(trajectory, tuple) and len(trajectory) in (2, 3):
+        return record(*trajectory)
+    raise ValueError(
+        "Argument `trajectory` must be a dictionary, as `trajectory` returns it, or a "
+        f"tuple (model, inputs) or (model, inputs, layer). Received: {trajectory} (of "
+        f"type {type(trajectory)})"
+    )
+
+
+def get_example(trajectory, example):
+    """Returns the arrays of one example, `(time, ...)` each, in float32."""
+    size = len(next(iter(trajectory.values())))
+    check_index("example", example, size)
+    return {name: as_numbers(value[example]) for name, value in trajectory.items()}
+
+
+def as_numbers(array):
+    """Converts an array, of half precision or on a device, to float32."""
+    return np.asarray(array).astype("float32")
+
+
+def get_indices(name, indices, size):
+    """Returns a list of indices from an integer, several, or `None` for all."""
+    if indices is None:
+        return list(range(size))
+    indices = list(indices) if np.iterable(indices) else [indices]
+    for index in indices:
+        check_index(name, index, size)
+    if not indices:
+        raise ValueError(f"Argument `{name}` must not be empty. Received: {indices}")
+    return indices
+
+
+def check_index(name, index, size):
+    """Raises a `ValueError` unless `index` is an integer in `range(size)`."""
+    integer = isinstance(index, numbers.Integral) and not isinstance(index, bool)
+    if not integer or not 0 <= index < size:
+        raise ValueError(
+            f"Argument `{name}` must be an integer from 0 to {size - 1}. "
+            f"Received: {name}={index}"
+        )
+
+
+def check_tokens(tokens, length):
+    """Returns tokens as strings, one for each of `length` steps, or `None`."""
+    if tokens is None:
+        return None
+    if len(tokens) != length:
+        raise ValueError(
+            f"Argument `tokens` must hold one token for each of the {length} steps. "
+            f"Received: {len(tokens)} tokens"
+        )
+    return [str(token) for token in tokens]
+
+
+def blank_masked(values, example):
+    """Puts NaN, which figures leave grey, where the mask of an example skips steps.
+
+    Args:
+        values: Array of shape `(time, ...)`.
+        example: What `get_example` returns.
+    """
+    if "mask" not in example:
+        return values
+    valid = example["mask"].reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(valid, values, np.nan)

@@ -1,0 +1,121 @@
+"""The functional models: any length, training, saving, serving."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_nam
+from keras_nam import layers
+from keras_nam import models
+
+MODELS = {
+    "tagger-nam": lambda **kwargs: models.token_tagger(
+        layers.NAM(8, num_heads=2, return_sequences=True), 16, 8, **kwargs
+    ),
+    "tagger-stack": lambda **kwargs: models.token_tagger(
+        [
+            keras.layers.LSTM(8, return_sequences=True),
+            layers.NAMTM(8, num_tapes=2, tape_length=5, return_sequences=True),
+        ],
+        16,
+        8,
+        **kwargs,
+    ),
+    "namtm": lambda **kwargs: models.namtm_tagger(
+        16, width=8, num_tapes=2, tape_length=12, **kwargs
+    ),
+    "lsam": lambda **kwargs: models.lsam_tagger(
+        16, width=8, num_heads=2, intermediate_dim=12, **kwargs
+    ),
+}
+
+
+@pytest.fixture(params=list(MODELS))
+def build(request):
+    return MODELS[request.param]
+
+
+def rows(batch=4, length=9):
+    return np.random.default_rng(0).integers(0, 10, (batch, length)).astype("int32")
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_fit_with_sample_weight_and_metrics(build, jit_compile):
+    model = build()
+    inputs, targets, weight = keras_nam.datasets.load_task(
+        "reverse", "train", 64, digits=3
+    )
+    model.compile(
+        "adam",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[
+            keras_nam.metrics.SequenceAccuracy(),
+            keras_nam.metrics.MaskedPerplexity(),
+        ],
+        jit_compile=jit_compile,
+    )
+    history = model.fit(inputs, targets, sample_weight=weight, epochs=2, verbose=0)
+    losses = history.history["loss"]
+    assert losses[1] < losses[0]
+    assert 1.0 < history.history["masked_perplexity"][-1] < 100.0
+
+
+def test_saving_and_serving_without_the_package(build, tmp_path):
+    model = build()
+    expected = model(rows())
+    assert expected.dtype == "float32"
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(rows()), expected)
+    model.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(served.serve(rows()), expected, atol=1e-5)
+    assert served.serve(rows(1, 31)).shape == (1, 31, 16)
+
+
+def test_masked_padding_changes_nothing(build):
+    model = build(mask_token=11)
+    tokens = rows()
+    left = np.pad(tokens, ((0, 0), (3, 0)), constant_values=11)
+    right = np.pad(tokens, ((0, 0), (0, 3)), constant_values=11)
+    np.testing.assert_allclose(model(left)[:, 3:], model(tokens), atol=1e-5)
+    np.testing.assert_allclose(model(right)[:, :-3], model(tokens), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_logits_are_float32_under_mixed_policies(build, policy):
+    keras.config.set_dtype_policy(policy)
+    assert build()(rows()).dtype == "float32"
+
+
+def test_sizes_by_the_papers_names():
+    for size, (width, heads, _) in models.SIZES.items():
+        if size in ("tiny", "mini"):
+            model = models.namtm_tagger(size=size)
+            cell = model.get_layer("namtm").cell
+            assert (cell.units, cell.num_tapes, cell.tape_length) == (
+                2 * width,
+                heads,
+                32,
+            )
+            model = models.lsam_tagger(size=size)
+            cell = model.get_layer("decoder").cell
+            assert (cell.units, cell.num_heads) == (2 * width, heads)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match=r"`size` must be one of.*Received: "):
+        models.namtm_tagger(size="huge")
+    with pytest.raises(ValueError, match=r"must be even.*Received: "):
+        models.lsam_tagger(width=8, num_heads=3)
+    core = layers.NAM(8, return_sequences=True)
+    with pytest.raises(ValueError, match=r"`vocabulary_size` must be.*Received: "):
+        models.token_tagger(core, 0, 8)
+    with pytest.raises(ValueError, match=r"`return_sequences=True`.*Received: "):
+        models.token_tagger(layers.NAM(8), 16, 8)
+    with pytest.raises(ValueError, match=r"must be a Keras layer.*Received: "):
+        models.token_tagger("lstm", 16, 8)
+    model = models.token_tagger(core, 16, 8)
+    with pytest.raises(ValueError, match=r"between 0 and 15. Received: "):
+        model(np.array([[3, 16]]))

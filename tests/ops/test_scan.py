@@ -1,0 +1,318 @@
+"""The scans against the step-by-step form, in values and gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_nam.ops import memory_attention
+from keras_nam.ops import memory_read
+from keras_nam.ops import memory_scan
+from keras_nam.ops import memory_write
+from keras_nam.ops import unit_normalize
+
+IMPLEMENTATIONS = [
+    ("recurrent", None),
+    ("token", None),
+    ("auto", None),
+    ("chunked", 1),
+    ("chunked", 8),
+    ("chunked", 16),
+    ("chunked", 63),
+    ("chunked", 200),
+]
+SEQUENCES = ("query", "key", "value", "write_gate", "erase_gate", "read_gate")
+
+
+def draw(batch, length, heads, key_dim, value_dim, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return tf.constant(rng.normal(size=shape), "float32")
+
+    steps = (batch, length, heads)
+    return {
+        "query": unit_normalize(normal(*steps, key_dim)),
+        "key": unit_normalize(normal(*steps, key_dim)),
+        "value": normal(*steps, value_dim),
+        "write_gate": tf.sigmoid(normal(*steps)),
+        "erase_gate": tf.sigmoid(normal(*steps)),
+        "read_gate": tf.sigmoid(normal(*steps)),
+        "initial_memory": normal(batch, heads, value_dim, key_dim),
+    }
+
+
+def step_by_step(
+    query,
+    key,
+    value,
+    write_gate,
+    erase_gate=None,
+    read_gate=None,
+    initial_memory=None,
+    mask=None,
+):
+    batch, length, heads, key_dim = query.shape
+    memory = initial_memory
+    if memory is None:
+        memory = tf.zeros((batch, heads, value.shape[-1], key_dim))
+    outputs = []
+    for t in range(length):
+
+        def at(gate, t=t):
+            return gate if gate is None or isinstance(gate, float) else gate[:, t]
+
+        new = memory_write(
+            memory, key[:, t], value[:, t], at(write_gate), at(erase_gate)
+        )
+        output = memory_read(new, query[:, t], at(read_gate))
+        if mask is not None:
+            valid = mask[:, t, None, None]
+            new = tf.where(valid[..., None], new, memory)
+            output = tf.where(valid, output, 0.0)
+        memory = new
+        outputs.append(output)
+    return tf.stack(outputs, 1), memory
+
+
+def value_and_gradients(scan, arguments, mask):
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        outputs, memory = scan(**arguments, mask=mask)
+        steps = tf.cast(tf.range(tf.shape(outputs)[1]), outputs.dtype)
+        loss = tf.reduce_sum(outputs**2 * tf.cos(steps)[None, :, None, None])
+        loss += 0.1 * tf.reduce_sum(memory**3)
+    return outputs, memory, tape.gradient(loss, arguments)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("static", [True, False], ids=["static", "unknown"])
+@pytest.mark.parametrize(("implementation", "chunk_size"), IMPLEMENTATIONS)
+def test_every_implementation_equals_the_steps(
+    implementation, chunk_size, static, jit_compile
+):
+    def scan(**arguments):
+        return memory_scan(
+            **arguments, implementation=implementation, chunk_size=chunk_size
+        )
+
+    def spec(x):
+        unknown = (
+            [None, *x.shape[1:]] if x.shape[1] == 2 else [None, None, *x.shape[2:]]
+        )
+        return tf.TensorSpec(x.shape if static else unknown, x.dtype)
+
+    for length in (1, 37) if static else (37,):
+        arguments = draw(3, length, 2, 6, 5)
+        mask = tf.constant(np.random.default_rng(1).uniform(size=(3, length)) > 0.3)
+        compiled = tf.function(
+            lambda arguments, mask: value_and_gradients(scan, arguments, mask),
+            input_signature=[{k: spec(v) for k, v in arguments.items()}, spec(mask)],
+            jit_compile=jit_compile,
+        )
+        outputs, memory, gradients = compiled(arguments, mask)
+        expected = value_and_gradients(step_by_step, arguments, mask)
+        np.testing.assert_allclose(outputs, expected[0], atol=1e-5)
+        np.testing.assert_allclose(memory, expected[1], atol=1e-5)
+        for name, gradient in gradients.items():
+            largest = np.abs(expected[2][name]).max()
+            error = np.abs(gradient - expected[2][name]).max()
+            assert error <= 1e-4 * largest, name
+
+
+@pytest.mark.parametrize("implementation", ["recurrent", "token", "chunked"])
+def test_absent_gates_and_memory(implementation):
+    arguments = draw(2, 21, 2, 4, 3)
+    for absent in ("write_gate", "erase_gate", "read_gate", "initial_memory"):
+        given_arguments = {**arguments, absent: None}
+        ours = memory_scan(
+            **given_arguments, implementation=implementation, chunk_size=8
+        )
+        expected = step_by_step(**given_arguments)
+        for a, b in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5)
+    never = {**arguments, "erase_gate": 0.0}
+    ours = memory_scan(**never, implementation=implementation, chunk_size=8)
+    zeros = {**arguments, "erase_gate": tf.zeros_like(arguments["write_gate"])}
+    for a, b in zip(ours, step_by_step(**zeros), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_no_drift_over_thousands_of_steps():
+    arguments = draw(1, 3000, 1, 8, 8)
+    del arguments["initial_memory"]
+    recurrent = tf.function(
+        lambda a: value_and_gradients(
+            lambda **k: memory_scan(**k, implementation="recurrent"), a, None
+        ),
+        jit_compile=True,
+    )(arguments)
+    chunked = value_and_gradients(
+        lambda **k: memory_scan(**k, implementation="chunked"), arguments, None
+    )
+    np.testing.assert_allclose(recurrent[0], chunked[0], atol=1e-5)
+    for name in SEQUENCES:
+        largest = np.abs(chunked[2][name]).max()
+        error = np.abs(recurrent[2][name] - chunked[2][name]).max()
+        assert error <= 1e-4 * largest, name
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    length=st.integers(1, 20),
+    cut=st.integers(0, 20),
+    chunk_size=st.integers(1, 24),
+)
+@settings(max_examples=15, deadline=None)
+def test_prefix_and_memory_give_the_whole(seed, length, cut, chunk_size):
+    arguments = draw(2, length, 1, 4, 3, seed)
+    first = {k: arguments[k][:, :cut] for k in SEQUENCES}
+    second = {k: arguments[k][:, cut:] for k in SEQUENCES}
+    how = {"implementation": "chunked", "chunk_size": chunk_size}
+    outputs, memory = memory_scan(
+        **first, initial_memory=arguments["initial_memory"], **how
+    )
+    rest, memory = memory_scan(**second, initial_memory=memory, **how)
+    whole, final = memory_scan(**arguments, **how)
+    np.testing.assert_allclose(tf.concat([outputs, rest], 1), whole, atol=1e-5)
+    np.testing.assert_allclose(memory, final, atol=1e-5)
+
+
+@given(dim=st.integers(2, 9), seed=st.integers(0, 2**16))
+@settings(max_examples=15, deadline=None)
+def test_orthonormal_keys_are_recalled_exactly(dim, seed):
+    rng = np.random.default_rng(seed)
+    keys = np.linalg.qr(rng.normal(size=(dim, dim)))[0].astype("float32")
+    values = rng.normal(size=(dim, 3)).astype("float32")
+    memory = ops.zeros((3, dim))
+    for key, value in zip(keys, values, strict=True):
+        memory = memory_write(memory, key, value)
+    for key, value in zip(keys, values, strict=True):
+        np.testing.assert_allclose(memory_read(memory, key), value, atol=1e-5)
+    # Erase, then write: the new value takes the place of the old one alone.
+    memory = memory_write(memory, keys[0], values[1])
+    np.testing.assert_allclose(memory_read(memory, keys[0]), values[1], atol=1e-5)
+    np.testing.assert_allclose(memory_read(memory, keys[1]), values[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["recurrent", "token", "chunked", "auto"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_accumulates_in_float32(implementation, dtype):
+    arguments = draw(2, 100, 2, 8, 8)
+    half = {k: ops.cast(v, dtype) for k, v in arguments.items()}
+    outputs, memory = memory_scan(**half, implementation=implementation)
+    wide = {k: ops.cast(v, "float32") for k, v in half.items()}
+    expected, expected_memory = memory_scan(**wide, implementation=implementation)
+    assert outputs.dtype == dtype
+    assert memory.dtype == "float32"
+    np.testing.assert_array_equal(
+        np.float32(outputs), np.float32(ops.cast(expected, dtype))
+    )
+    np.testing.assert_allclose(memory, expected_memory, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["recurrent", "token", "chunked", "auto"])
+def test_masked_steps_may_hold_anything(implementation):
+    arguments = draw(2, 9, 1, 4, 3)
+    mask = np.arange(9)[None] < np.array([[5], [9]])
+    poisoned = dict(arguments)
+    for name in SEQUENCES:
+        x = np.array(arguments[name])
+        x[0, 5:] = np.nan
+        poisoned[name] = tf.constant(x)
+    ours = value_and_gradients(
+        lambda **k: memory_scan(**k, implementation=implementation),
+        poisoned,
+        tf.constant(mask),
+    )
+    expected = value_and_gradients(step_by_step, arguments, tf.constant(mask))
+    np.testing.assert_allclose(ours[0], expected[0], atol=1e-5)
+    assert not np.any(ours[0][0, 5:])
+    for name, gradient in ours[2].items():
+        assert np.isfinite(gradient).all(), name
+
+
+@pytest.mark.parametrize("implementation", ["recurrent", "token", "chunked", "auto"])
+def test_length_0(implementation):
+    arguments = draw(2, 0, 1, 4, 3)
+    outputs, memory = memory_scan(**arguments, implementation=implementation)
+    assert outputs.shape == (2, 0, 1, 3)
+    np.testing.assert_array_equal(memory, arguments["initial_memory"])
+
+
+def test_attention_is_a_scan_that_never_erases_read_at_the_end():
+    arguments = draw(2, 17, 2, 4, 3)
+    mask = np.arange(17)[None] < np.array([[17], [9]])
+    outputs, memory = memory_attention(
+        arguments["query"][:, :6],
+        arguments["key"],
+        arguments["value"],
+        arguments["write_gate"],
+        arguments["read_gate"][:, :6],
+        mask=mask,
+    )
+    _, expected = memory_scan(
+        arguments["query"],
+        arguments["key"],
+        arguments["value"],
+        arguments["write_gate"],
+        0.0,
+        mask=mask,
+    )
+    np.testing.assert_allclose(memory, expected, atol=1e-5)
+    for t in range(6):
+        read = memory_read(
+            expected, arguments["query"][:, t], arguments["read_gate"][:, t]
+        )
+        np.testing.assert_allclose(outputs[:, t], read, atol=1e-5)
+
+
+def test_as_a_node_of_a_functional_model(tmp_path):
+    inputs = keras.Input((None, 2, 4))
+    gate = ops.sigmoid(ops.sum(inputs, axis=-1))
+    key = unit_normalize(inputs)
+    outputs, memory = memory_scan(key, key, inputs, gate, gate, chunk_size=8)
+    attended, _ = memory_attention(key, key, inputs, gate)
+    read = memory_read(memory, key[:, 0])
+    model = keras.Model(inputs, [outputs, memory, attended, read])
+    x = np.random.default_rng(0).normal(size=(2, 11, 2, 4)).astype("float32")
+    expected = model(x)
+    assert outputs.shape == (None, None, 2, 4)
+    assert memory.shape == (None, 2, 4, 4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for a, b in zip(loaded(x), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("query", (2, 5, 3, 4)),
+        ("key", (2, 5, 1, 5)),
+        ("value", (2, 4, 1, 3)),
+        ("write_gate", (2, 5)),
+        ("erase_gate", (2, 5, 2)),
+        ("read_gate", (1, 5, 1)),
+        ("initial_memory", (2, 1, 4, 3)),
+        ("mask", (2, 6)),
+    ],
+)
+def test_wrong_shapes_are_named(name, shape):
+    arguments = draw(2, 5, 1, 4, 3)
+    arguments[name] = tf.zeros(shape)
+    wrong = "key" if name == "query" else name
+    with pytest.raises(ValueError, match=rf"`{wrong}` must have shape .* Received"):
+        memory_scan(**arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"implementation": "fast"}, {"chunk_size": 0}, {"chunk_size": 2.0}]
+)
+def test_wrong_implementation(wrong):
+    with pytest.raises(ValueError, match="Received"):
+        memory_scan(**draw(1, 2, 1, 2, 2), **wrong)
