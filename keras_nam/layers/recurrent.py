@@ -95,7 +95,8 @@ class MemoryRNN(keras.layers.RNN):
 
         Returns:
             Dictionary from names to tensors of shape `(batch, time, ...)`. If
-            `go_backwards`, time runs as the layer runs.
+            `go_backwards`, time runs as the layer runs. What stands at a masked step
+            did not take place: the states stay those of the last valid step.
         """
         if not self.built:
             self.build(tuple(ops.convert_to_tensor(sequences).shape))

@@ -26,6 +26,11 @@ CASES = {
         layers.NAMTMCell,
         {"units": 6, "num_tapes": 3, "tape_length": 4, "use_jump": False},
     ),
+}
+
+# What these leave out is covered by the golden arrays; here they are compared with
+# their cells alone.
+ABLATIONS = {
     "namtm-noerase": (
         layers.NAMTM,
         layers.NAMTMCell,
@@ -46,13 +51,13 @@ CASES = {
 
 
 def make_layer(case, **kwargs):
-    layer_class, _, arguments = CASES[case]
+    layer_class, _, arguments = {**CASES, **ABLATIONS}[case]
     return layer_class(**arguments, **kwargs)
 
 
 def make_rnn(case, layer, **kwargs):
     """The stock `RNN` around the cell of the case, with the weights of `layer`."""
-    _, cell_class, arguments = CASES[case]
+    _, cell_class, arguments = {**CASES, **ABLATIONS}[case]
     rnn = keras.layers.RNN(cell_class(**arguments), **kwargs)
     rnn.build((None, None, FEATURES))
     rnn.set_weights(layer.get_weights())
