@@ -6,6 +6,6 @@ from keras_nam.layers.lsam import LSAMCell
 from keras_nam.layers.nam import NAM
 from keras_nam.layers.nam import NAMCell
 from keras_nam.layers.namtm import NAMTM
-from keras_nam.layers.namtm import NAMTMCell
+from keras_nam.layers.namtm_cell import NAMTMCell
 
 __all__ = ["LSAM", "LSAMCell", "NAM", "NAMCell", "NAMTM", "NAMTMCell", "TokenEmbedding"]

@@ -1,0 +1,340 @@
+"""One step of the neural attention memory Turing machine."""
+
+import keras
+from keras import initializers
+from keras import ops
+from keras import regularizers
+
+from keras_nam.layers.arguments import check_divisible
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.cell import MemoryCell
+from keras_nam.layers.initialization import clone_initializer
+from keras_nam.ops import memory_read
+from keras_nam.ops import memory_write
+from keras_nam.ops import unit_normalize
+from keras_nam.ops.heads import move_heads
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class NAMTMCell(MemoryCell):
+    """Cell class for the NAMTM layer.
+
+    This class processes one step within the whole time sequence input, whereas
+    `keras_nam.layers.NAMTM` processes the whole sequence. Both hold the same weights
+    under the same names. See `NAMTM` for the equations and the variants.
+
+    Args:
+        units: Positive integer, dimensionality of the output space and of the
+            controller, an LSTM.
+        num_tapes: Positive integer, the number of independent tapes.
+        tape_length: Positive integer, the number of cells of a tape.
+        tape_dim: Positive integer, the size of a cell. `None` means
+            `units // num_tapes`, which `num_tapes` has to divide then.
+        use_jump: Boolean. Whether heads can jump to positions stored under keys.
+        use_shift: Boolean. Whether heads can move to the neighbouring cells.
+        use_erase: Boolean. Whether a write erases what stood in its place.
+        use_gates: Boolean. Whether reads, writes and erasures have probabilities.
+        kernel_initializer: Initializer for the kernels of the projections and of the
+            controller.
+        recurrent_initializer: Initializer for the controller's recurrent kernel.
+        bias_initializer: Initializer for the biases of the projections.
+        kernel_regularizer: Regularizer for the same kernels.
+        recurrent_regularizer: Regularizer for the controller's recurrent kernel.
+        bias_regularizer: Regularizer for the same biases.
+
+    Call arguments:
+        inputs: A 2D tensor of shape `(batch, features)`.
+        states: List of tensors: the tape, the key memory (if `use_jump`), the read and
+            the write position, and the controller's two states; flat, see
+            `state_size`, or in the shapes that `NAMTM` returns.
+        training: Unused, for compatibility.
+
+    Returns:
+        A tuple of the output, `(batch, units)`, and the list of the new states, in the
+        shapes in which they were given.
+
+    Example:
+
+    ```python
+    inputs = keras.random.normal((32, 10, 8))
+    rnn = keras.layers.RNN(keras_nam.layers.NAMTMCell(16, num_tapes=2))
+    rnn(inputs).shape  # (32, 16)
+    ```
+
+    Raises:
+        ValueError: If a size is not a positive integer, `num_tapes` does not divide
+            `units` while `tape_dim` is `None`, or heads can neither jump nor shift.
+    """
+
+    def __init__(
+        self,
+        units,
+        num_tapes=4,
+        tape_length=32,
+        tape_dim=None,
+        use_jump=True,
+        use_shift=True,
+        use_erase=True,
+        use_gates=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        **kwargs,
+    ):
+        check_positive_integer("units", units)
+        check_positive_integer("num_tapes", num_tapes)
+        if tape_length is not None:
+            check_positive_integer("tape_length", tape_length)
+        if tape_dim is None:
+            check_divisible("units", units, "num_tapes", num_tapes)
+        else:
+            check_positive_integer("tape_dim", tape_dim)
+        if not use_jump and not use_shift:
+            raise ValueError(
+                "At least one of `use_jump` and `use_shift` must be True, or the heads "
+                f"never move. Received: use_jump={use_jump}, use_shift={use_shift}"
+            )
+        super().__init__(**kwargs)
+        self.units = units
+        self.num_tapes = num_tapes
+        self.tape_length = tape_length
+        self.tape_dim = tape_dim
+        self.use_jump = use_jump
+        self.use_shift = use_shift
+        self.use_erase = use_erase
+        self.use_gates = use_gates
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.output_size = units
+
+        self.controller = keras.layers.LSTMCell(
+            units,
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            recurrent_initializer=clone_initializer(self.recurrent_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            recurrent_regularizer=self.recurrent_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            dtype=self.dtype_policy,
+            name="controller",
+        )
+        cells = num_tapes * self._cell_size()
+        self.value_dense = self._dense(cells, "value")
+        if use_jump:
+            self.key_dense = self._dense(cells, "key")
+            self.query_dense = self._dense(cells, "query")
+        actions = 2 * self._num_directions() + self._num_gates()
+        self.action_dense = self._dense(num_tapes * actions, "action")
+        self.output_dense = self._dense(units, "output")
+
+    @property
+    def state_shapes(self):
+        return self.state_shapes_for(self.tape_length)
+
+    def state_shapes_for(self, tape_length):
+        """The shapes of the states of tapes of another length."""
+        cells = (self.num_tapes, tape_length, self._cell_size())
+        position = (self.num_tapes, tape_length)
+        memories = (cells, cells) if self.use_jump else (cells,)
+        return (*memories, position, position, (self.units,), (self.units,))
+
+    @property
+    def state_size(self):
+        if self.tape_length is None:
+            return [None] * len(self.state_shapes)
+        return super().state_size
+
+    def initial_states(self, batch_size, tape_length=None):
+        tape_length = self.tape_length if tape_length is None else tape_length
+        if tape_length is None:
+            raise ValueError(
+                "A tape of unknown length has no initial state; only the layer "
+                "`NAMTM`, when it is not stateful, can take its tape's length from its "
+                "input. Received: tape_length=None"
+            )
+        *memories, read, write, hidden, carry = [
+            ops.zeros((batch_size, *shape), self.compute_dtype)
+            for shape in self.state_shapes_for(tape_length)
+        ]
+        first_cell = ops.cast(ops.arange(tape_length) == 0, self.compute_dtype)
+        return [*memories, read + first_cell, write + first_cell, hidden, carry]
+
+    def build(self, input_shape):
+        features, cells = input_shape[-1], self.num_tapes * self._cell_size()
+        self.controller.build((None, features))
+        self.value_dense.build((None, features))
+        if self.use_jump:
+            self.key_dense.build((None, features))
+            self.query_dense.build((None, self.units))
+        self.action_dense.build((None, self.units))
+        self.output_dense.build((None, cells))
+
+    def project(self, inputs):
+        inputs = ops.cast(inputs, self.dtype_policy.compute_dtype)
+        value = self._split_tapes(self.value_dense(inputs))
+        if not self.use_jump:
+            return inputs, value
+        return inputs, value, unit_normalize(self._split_tapes(self.key_dense(inputs)))
+
+    def control(self, inputs, states):
+        """One step of the controller: `(hidden, [hidden, carry])`."""
+        _, states = self.controller(inputs, states)
+        states = [ops.cast(state, self.compute_dtype) for state in states]
+        return states[0], states
+
+    def act(self, hidden):
+        """What the controller's output makes of the heads.
+
+        Args:
+            hidden: Tensor of shape `(..., units)`.
+
+        Returns:
+            `(directions, gates, query)`: `(..., num_tapes, 2, 4)` with the shares of
+            the previous cell, staying, the next cell and the jump for the reading and
+            the writing head; a dictionary with the read, write, erase and key write
+            gates, each `(..., num_tapes)`; and `(..., num_tapes, tape_dim)` or `None`.
+        """
+        dtype = self.compute_dtype
+        moves = self._num_directions()
+        action = ops.cast(self._split_tapes(self.action_dense(hidden)), dtype)
+        leading = ops.shape(action)[:-1]
+        directions = ops.softmax(
+            ops.reshape(action[..., : 2 * moves], (*leading, 2, moves))
+        )
+        unused = ops.zeros_like(directions[..., :1])
+        if not self.use_jump:
+            directions = ops.concatenate([directions, unused], axis=-1)
+        if not self.use_shift:
+            stay, jump = directions[..., :1], directions[..., 1:]
+            directions = ops.concatenate([unused, stay, unused, jump], axis=-1)
+
+        ones = ops.ones_like(action[..., 0])
+        gates = {"read": ones, "write": ones, "erase": ones}
+        if self.use_gates:
+            probabilities = ops.sigmoid(action[..., 2 * moves :])
+            for i, name in enumerate(list(gates)[: self._num_gates()]):
+                gates[name] = probabilities[..., i]
+        gates["key_write"] = gates["write"]
+        if not self.use_erase:
+            gates["erase"] = 0.0
+            gates["key_write"] = ones
+        query = None
+        if self.use_jump:
+            query = unit_normalize(self._split_tapes(self.query_dense(hidden)))
+        return directions, gates, query
+
+    def output(self, reads):
+        """Maps what was read, `(..., num_tapes, tape_dim)`, to `(..., units)`."""
+        leading = ops.shape(reads)[:-2]
+        cells = self.num_tapes * self._cell_size()
+        return self.output_dense(ops.reshape(reads, (*leading, cells)))
+
+    def step(self, projected, states):
+        inputs, value, *key = projected
+        tape, *key_memory, read_position, write_position, hidden, carry = states
+        hidden, controller_states = self.control(inputs, [hidden, carry])
+        directions, gates, query = self.act(hidden)
+
+        # The tape is a memory whose keys are positions.
+        positions = ops.stack([read_position, write_position], axis=-2)
+        heads = unit_normalize(positions) if self.use_jump else positions
+        memory = memory_write(
+            ops.swapaxes(tape, -1, -2),
+            heads[..., 1, :],
+            value,
+            gates["write"],
+            gates["erase"],
+        )
+        read = memory_read(memory, heads[..., 0, :], gates["read"])
+        tape = ops.swapaxes(memory, -1, -2)
+
+        # Write positions are stored under keys, as they are, and jumped to.
+        jump = None
+        if self.use_jump:
+            key_memory = [
+                memory_write(
+                    key_memory[0],
+                    key[0],
+                    write_position,
+                    gates["key_write"],
+                    gates["erase"],
+                )
+            ]
+            jump = memory_read(key_memory[0], ops.cast(query, tape.dtype))
+        moved = move_heads(positions, directions, jump)
+
+        trajectory = {
+            "read_position": read_position,
+            "write_position": write_position,
+            "read_direction": directions[..., 0, :],
+            "write_direction": directions[..., 1, :],
+            "read_gate": gates["read"],
+            "write_gate": gates["write"],
+            "read": read,
+            "tape": tape,
+            "hidden": hidden,
+        }
+        if self.use_erase:
+            trajectory["erase_gate"] = gates["erase"]
+        if self.use_jump:
+            trajectory["key_memory"] = key_memory[0]
+            trajectory["jump_position"] = jump
+        states = [
+            tape,
+            *key_memory,
+            moved[..., 0, :],
+            moved[..., 1, :],
+            *controller_states,
+        ]
+        return self.output(read), states, trajectory
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "num_tapes": self.num_tapes,
+            "tape_length": self.tape_length,
+            "tape_dim": self.tape_dim,
+            "use_jump": self.use_jump,
+            "use_shift": self.use_shift,
+            "use_erase": self.use_erase,
+            "use_gates": self.use_gates,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+        }
+
+    def _cell_size(self):
+        return self.tape_dim or self.units // self.num_tapes
+
+    def _num_directions(self):
+        """Previous, stay, next and jump, as far as they are used."""
+        return 1 + 2 * self.use_shift + self.use_jump
+
+    def _num_gates(self):
+        """Read, write and erase, as far as they are used."""
+        return (2 + self.use_erase) if self.use_gates else 0
+
+    def _dense(self, units, name):
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _split_tapes(self, x):
+        leading, size = ops.shape(x)[:-1], x.shape[-1] // self.num_tapes
+        return ops.reshape(x, (*leading, self.num_tapes, size))

@@ -1,0 +1,51 @@
+"""The names that users import, and what importing them costs."""
+
+import subprocess
+import sys
+
+import keras_nam
+
+NAMES = {
+    "ops": [
+        "memory_attention",
+        "memory_read",
+        "memory_scan",
+        "memory_write",
+        "unit_normalize",
+    ],
+    "layers": [
+        "LSAM",
+        "LSAMCell",
+        "NAM",
+        "NAMCell",
+        "NAMTM",
+        "NAMTMCell",
+        "TokenEmbedding",
+    ],
+    "models": ["SIZES", "lsam_tagger", "namtm_tagger", "token_tagger"],
+    "metrics": ["MaskedPerplexity", "SequenceAccuracy"],
+    "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
+}
+
+
+def test_public_names():
+    for module, names in NAMES.items():
+        assert sorted(getattr(keras_nam, module).__all__) == names
+        for name in names:
+            assert getattr(getattr(keras_nam, module), name) is not None
+
+
+def test_import_takes_no_optional_package():
+    code = """
+import sys
+import keras
+before = set(sys.modules)
+import keras_nam
+optional = {"tensorflow_datasets", "keras_tuner", "tensorboard"}
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(new & (optional | {"matplotlib"})))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
