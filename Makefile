@@ -1,16 +1,19 @@
 # Everything runs in a virtual environment of its own; only Python 3.11, make and git
 # have to be there.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/length_generalization.py $(DEMO_ARGUMENTS)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -15,6 +15,9 @@ def read_version():
     raise RuntimeError("keras_nam/version.py holds no __version__")
 
 
+# The option `--golden` of the tests, see tests/plugin.
+TEST_PLUGIN = "keras_nam_test_plugin"
+
 EXTRAS = {
     # tensorflow-datasets imports importlib_resources without declaring it.
     "datasets": ["tensorflow-datasets>=4.9.8", "importlib_resources"],
@@ -35,7 +38,9 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["keras_nam", "keras_nam.*"]),
+    packages=[*find_packages(include=["keras_nam", "keras_nam.*"]), TEST_PLUGIN],
+    package_dir={TEST_PLUGIN: "tests/plugin"},
+    entry_points={"pytest11": [f"{TEST_PLUGIN} = {TEST_PLUGIN}"]},
     python_requires=">=3.10",
     install_requires=["tensorflow>=2.18", "keras>=3.10", "numpy"],
     extras_require=EXTRAS,

@@ -1,5 +1,4 @@
 import os
-from pathlib import Path
 
 # Before TensorFlow is imported: quiet, and one process per core under pytest-xdist.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -8,17 +7,6 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
 import pytest
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--golden",
-        default=GOLDEN,
-        type=Path,
-        help="folder of arrays to compare with (default: tests/golden)",
-    )
 
 
 @pytest.fixture(autouse=True)

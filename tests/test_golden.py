@@ -5,6 +5,8 @@
 compares with every array file of a known name in FOLDER, whatever its sizes.
 """
 
+from pathlib import Path
+
 import golden_weights as weights
 import keras
 import numpy as np
@@ -254,9 +256,14 @@ def is_known(name):
     return name in SINGLE or known
 
 
+def golden_folder(config):
+    default = Path(__file__).parent / "golden"
+    return config.getoption("--golden", default=None) or default
+
+
 def pytest_generate_tests(metafunc):
     if "golden_file" in metafunc.fixturenames:
-        folder = metafunc.config.getoption("--golden")
+        folder = golden_folder(metafunc.config)
         files = [f for f in sorted(folder.glob("*.npz")) if is_known(f.stem)]
         metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
 
@@ -318,7 +325,7 @@ def test_golden(golden_file, jit_compile):
 
 
 def test_golden_folder_has_known_files(request):
-    folder = request.config.getoption("--golden")
+    folder = golden_folder(request.config)
     assert any(is_known(f.stem) for f in folder.glob("*.npz"))
 
 
