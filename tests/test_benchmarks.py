@@ -1,6 +1,7 @@
 """The benchmarks run and check what they time; nothing is timed here."""
 
 import pytest
+
 from benchmarks.cases import CASES
 
 SMALL = {
