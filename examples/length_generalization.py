@@ -41,7 +41,7 @@ RECIPES = {
         "loss_on_answer_only": True,
     },
     "addition": {
-        "steps": 12_000,
+        "steps": 8_000,
         "learning_rate": 1e-3,
         "clip": 0.1,
         "train_rows": 409_600,
