@@ -2,6 +2,8 @@
 
 import math
 
+from keras_nam.shapes import fits
+
 
 def check_positive_integer(name, value):
     """Raises a `ValueError` unless `value` is an integer of at least 1."""
@@ -46,10 +48,3 @@ def check_states(owner, states, shapes):
 def _fits_flat(size, shape):
     known = math.prod(size for size in shape if size is not None)
     return size % known == 0 if None in shape else size == known
-
-
-def fits(shape, expected):
-    """Whether two shapes agree wherever both are known."""
-    return len(shape) == len(expected) and all(
-        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )

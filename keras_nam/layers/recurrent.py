@@ -6,7 +6,7 @@ from keras import tree
 
 from keras_nam import backend
 from keras_nam.layers.arguments import check_states
-from keras_nam.layers.arguments import fits
+from keras_nam.shapes import fits
 
 
 class MemoryRNN(keras.layers.RNN):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.shapes import fits
+
 
 def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
     """Checks the shapes of a batch and spreads its weights over all positions.
@@ -24,7 +26,7 @@ def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     shape = tuple(y_true.shape)
-    if len(shape) != 2 or not _fits(tuple(y_pred.shape), (*shape, None)):
+    if len(shape) != 2 or not fits(tuple(y_pred.shape), (*shape, None)):
         raise ValueError(
             "`y_true` must have shape (batch, time) and `y_pred` shape (batch, time, "
             f"classes). Received: y_true.shape={shape}, "
@@ -40,7 +42,7 @@ def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
         if all_positions and len(given) == 2:
             return y_true, y_pred, weights
         allowed = shape[:1], (shape[0], 1), shape
-        if not any(_fits(given, wanted) for wanted in allowed):
+        if not any(fits(given, wanted) for wanted in allowed):
             raise ValueError(
                 "Argument `sample_weight` must have shape (batch,), (batch, 1) or "
                 f"(batch, time), here one of {allowed}. Received: "
@@ -50,9 +52,3 @@ def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
             sample_weight = sample_weight[:, None]
         weights = weights * sample_weight
     return y_true, y_pred, weights
-
-
-def _fits(shape, expected):
-    return len(shape) == len(expected) and all(
-        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_nam.shapes import fits
+
 
 def at_least_float32(x):
     """Casts half precision and integers to float32; wider floats stay as they are."""
@@ -38,11 +40,7 @@ def check_shape(name, tensor, expected, meaning):
         meaning: String. The expected shape in words.
     """
     shape = _shape(tensor)
-    fits = len(shape) == len(expected) and all(
-        size is None or wanted is None or size == wanted
-        for size, wanted in zip(shape, expected, strict=True)
-    )
-    if not fits:
+    if not fits(shape, tuple(expected)):
         raise ValueError(
             f"Argument `{name}` must have shape {meaning}, here {tuple(expected)}. "
             f"Received: {name}.shape={shape}"
