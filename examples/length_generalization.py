@@ -31,7 +31,7 @@ BATCH_SIZE = 128
 EPOCH_STEPS = 400
 ROWS = 512
 
-# How each task is trained. A task without an entry is trained like "reverse".
+# How each task is trained; one without an entry is trained like "reverse".
 RECIPES = {
     "reverse": {
         "steps": 400,
@@ -48,7 +48,14 @@ RECIPES = {
         "loss_on_answer_only": False,
     },
 }
-QUESTIONS = {"addition": ["95", "7"], "arithmetic": ["7", "95"]}
+RECIPES["arithmetic"] = RECIPES["addition"]
+TASKS = ["reverse", "copy", "repeated_copy", "reduction", "addition", "arithmetic"]
+QUESTIONS = {
+    "addition": ["95", "7"],
+    "arithmetic": ["7", "95"],
+    "repeated_copy": ["314", "159", "265"],
+    "reduction": ["30010405"],
+}
 
 
 def build_model(name, width):
@@ -174,7 +181,7 @@ def plot_accuracy(results, task, path):
 def plot_heads(model, task, question, path):
     tokens = datasets.encode_question(task, *question)
     trajectory = visualization.trajectory(model, tokens[None])
-    labels = datasets.decode(tokens[None])[0].split()
+    labels = datasets.decode(tokens[None], task)[0].split()
     visualization.plot_tape_heads(trajectory, tokens=labels).savefig(path, dpi=150)
 
 
@@ -190,8 +197,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    tasks = ["reverse", "copy", "addition", "arithmetic"]
-    parser.add_argument("--task", choices=tasks, default="reverse")
+    parser.add_argument("--task", choices=TASKS, default="reverse")
     parser.add_argument(
         "--model", choices=["namtm", "lsam", "nam", "lstm"], default="namtm"
     )
@@ -217,8 +223,6 @@ def main():
     arguments = parse_arguments()
     task, name = arguments.task, arguments.model
     recipe = RECIPES.get(task, RECIPES["reverse"])
-    if task in ("arithmetic",):
-        recipe = RECIPES["addition"]
     steps = arguments.steps or recipe["steps"]
     question = arguments.ask or QUESTIONS.get(task, ["31415926535"])
     out = arguments.out / f"{task}-{name}"
