@@ -38,84 +38,56 @@ def training_step(function, inputs, variables, jit_compile):
     return lambda: step(inputs)
 
 
-def layer_contenders(ours, peers, shape):
-    """Steps of layers on normal inputs, without and with XLA."""
+def layer_contenders(layer_class, cell_class, shape, **arguments):
+    """Steps of a layer, of its cell in a stock RNN and of an LSTM of the same width.
+
+    The layer has to give the numbers of the stock RNN before anything is timed.
+    """
+    width = shape[-1]
+    layer = layer_class(width, return_sequences=True, **arguments)
+    rnn = keras.layers.RNN(cell_class(width, **arguments), return_sequences=True)
+    lstm = keras.layers.LSTM(width, return_sequences=True, use_cudnn=False)
+    for each in (layer, rnn, lstm):
+        each.build((None, None, width))
+    rnn.set_weights(layer.get_weights())
+    x = np.random.default_rng(1).normal(size=(2, 33, width)).astype("float32")
+    np.testing.assert_allclose(layer(x), rnn(x), atol=2e-5)
+
     inputs = tf.constant(np.random.default_rng(0).normal(size=shape), "float32")
+    names = (layer_class.__name__, f"RNN({cell_class.__name__})", "keras LSTM")
     contenders = {}
-    for name, layer in {**ours, **peers}.items():
-        layer.build((None, None, shape[-1]))
-        variables = [v.value for v in layer.trainable_variables]
+    for name, each in zip(names, (layer, rnn, lstm), strict=True):
+        variables = [v.value for v in each.trainable_variables]
         for jit_compile in (False, True):
             suffix = " (XLA)" if jit_compile else ""
             contenders[name + suffix] = training_step(
-                layer, inputs, variables, jit_compile
+                each, inputs, variables, jit_compile
             )
     return contenders
 
 
-def with_weights_of(layer, rnn, features):
-    """Checks that a stock RNN around the cell gives the numbers of the layer."""
-    layer.build((None, None, features))
-    rnn.build((None, None, features))
-    rnn.set_weights(layer.get_weights())
-    x = np.random.default_rng(1).normal(size=(2, 33, features)).astype("float32")
-    np.testing.assert_allclose(layer(x), rnn(x), atol=2e-5)
-
-
 @case("lsam")
 def lsam(batch=32, length=256, width=256, heads=4):
-    layer = layers.LSAM(width, num_heads=heads, return_sequences=True)
-    rnn = keras.layers.RNN(
-        layers.LSAMCell(width, num_heads=heads), return_sequences=True
-    )
-    with_weights_of(layer, rnn, width)
-    return layer_contenders(
-        {"LSAM": layer},
-        {
-            "RNN(LSAMCell)": rnn,
-            "keras LSTM": keras.layers.LSTM(
-                width, return_sequences=True, use_cudnn=False
-            ),
-        },
-        (batch, length, width),
-    )
+    shape = (batch, length, width)
+    return layer_contenders(layers.LSAM, layers.LSAMCell, shape, num_heads=heads)
 
 
 @case("namtm")
 def namtm(batch=128, length=36, width=128, tapes=2, tape_length=32):
-    arguments = {"num_tapes": tapes, "tape_length": tape_length}
-    layer = layers.NAMTM(width, return_sequences=True, **arguments)
-    rnn = keras.layers.RNN(layers.NAMTMCell(width, **arguments), return_sequences=True)
-    with_weights_of(layer, rnn, width)
+    shape = (batch, length, width)
     return layer_contenders(
-        {"NAMTM": layer},
-        {
-            "RNN(NAMTMCell)": rnn,
-            "keras LSTM": keras.layers.LSTM(
-                width, return_sequences=True, use_cudnn=False
-            ),
-        },
-        (batch, length, width),
+        layers.NAMTM,
+        layers.NAMTMCell,
+        shape,
+        num_tapes=tapes,
+        tape_length=tape_length,
     )
 
 
 @case("nam")
 def nam(batch=4, length=1024, width=128, heads=4):
-    layer = layers.NAM(width, num_heads=heads, return_sequences=True)
-    rnn = keras.layers.RNN(
-        layers.NAMCell(width, num_heads=heads), return_sequences=True
-    )
-    with_weights_of(layer, rnn, width)
-    return layer_contenders(
-        {"NAM": layer},
-        {
-            "RNN(NAMCell)": rnn,
-            "keras LSTM": keras.layers.LSTM(
-                width, return_sequences=True, use_cudnn=False
-            ),
-        },
-        (batch, length, width),
-    )
+    shape = (batch, length, width)
+    return layer_contenders(layers.NAM, layers.NAMCell, shape, num_heads=heads)
 
 
 @case("memory_scan")
