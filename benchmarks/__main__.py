@@ -1,108 +1,100 @@
-"""Runs the cases and prints a table of medians.
+"""Runs the cases and prints a table of each.
 
-    python -m benchmarks                        # all cases
+    python -m benchmarks                              # all cases
     python -m benchmarks --only lsam namtm --rounds 9
     python -m benchmarks --only lsam --set length=512 batch=8
+    python -m benchmarks --memory --publish           # and keeps the tables
 
 Each case first checks that ours computes the plain form's numbers. Contenders then
 take turns, so that a machine that slows down slows all of them down; what is compared
-is the median of their ratios, round by round. Compilation is timed apart.
+is the median of their ratios, round by round. Compilation is timed apart. Peers that
+are not installed are left out and named.
 """
 
 import argparse
 import json
 import os
-import platform
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from benchmarks.cases import CASES
-
-
-def measure(contenders, rounds):
-    """Seconds per call by contender, and seconds of the first call."""
-    first, seconds = {}, {name: [] for name in contenders}
-    for name, step in contenders.items():
-        first[name] = timed(step)
-        timed(step)
-    for _ in range(rounds):
-        for name, step in contenders.items():
-            seconds[name].append(timed(step))
-    return seconds, first
+import benchmarks.cases  # noqa: F401
+from benchmarks import measure
+from benchmarks import report
+from benchmarks.case import CASES
+from benchmarks.case import make_case
+from benchmarks.case import sizes_of
 
 
-def timed(step):
-    start = time.perf_counter()
-    for x in tf.nest.flatten(step()):
-        x.numpy()
-    return time.perf_counter() - start
-
-
-def machine():
-    device = tf.config.list_physical_devices("GPU") or ["CPU"]
-    return {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "device": str(device[0]),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+def run_case(name, sizes, rounds, memory):
+    case = make_case(name, sizes)
+    case.check()
+    steps, missing = measure.build(case)
+    seconds, first = measure.take_turns(steps, rounds)
+    result = {
+        "case": name,
+        "sizes": sizes,
+        "rounds": rounds,
+        "seconds": seconds,
+        "first": first,
+        "missing": missing,
     }
+    if memory:
+        result["megabytes"] = {
+            contender: measure.peak_megabytes(name, sizes, contender)
+            for contender in steps
+        }
+    return result
 
 
-def processor():
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
-
-
-def table(seconds, first):
-    ours, *_ = seconds
-    yield f"| {'contender':22} | median ms | time / {ours} | first call s |"
-    yield "|---|---|---|---|"
-    for name, times in seconds.items():
-        ratio = np.median(np.array(times) / np.array(seconds[ours]))
-        yield (
-            f"| {name:22} | {1e3 * np.median(times):.1f} | {ratio:.2f} "
-            f"| {first[name]:.1f} |"
-        )
+def parse_sizes(parser, pairs):
+    sizes = {}
+    for pair in pairs:
+        name, _, size = pair.partition("=")
+        if not size.isdigit() or int(size) < 1:
+            parser.error(f"--set takes NAME=SIZE with a positive size, not {pair}")
+        sizes[name] = int(size)
+    return sizes
 
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=SIZE", help="sizes of the cases"
     )
+    parser.add_argument(
+        "--memory", action="store_true", help="measure the peak memory of a step too"
+    )
     parser.add_argument("--json", type=Path, help="where to write all measurements")
+    parser.add_argument(
+        "--publish", action="store_true", help="update the tables of README.md"
+    )
     arguments = parser.parse_args()
-    sizes = {}
-    for pair in arguments.set:
-        name, _, size = pair.partition("=")
-        if not size.isdigit() or int(size) < 1:
-            parser.error(f"--set takes NAME=SIZE with a positive size, not {pair}")
-        sizes[name] = int(size)
+    if arguments.rounds < 1:
+        parser.error("--rounds must be positive")
+    changed = parse_sizes(parser, arguments.set)
+    known = {size for name in arguments.only for size in sizes_of(name)}
+    if unknown := changed.keys() - known:
+        parser.error(f"no size {sorted(unknown)}; there are {sorted(known)}")
 
-    report = {"machine": machine(), "cases": {}}
-    print(json.dumps(report["machine"], indent=2), flush=True)
+    results = {"machine": report.machine(), "results": []}
+    print(json.dumps(results["machine"], indent=1), flush=True)
     for name in arguments.only:
-        seconds, first = measure(CASES[name](**sizes), arguments.rounds)
-        report["cases"][name] = {"sizes": sizes, "seconds": seconds, "first": first}
-        print(f"\n### {name} {sizes or ''}\n", *table(seconds, first), sep="\n")
+        sizes = sizes_of(name, **changed)
+        result = run_case(name, sizes, arguments.rounds, arguments.memory)
+        results["results"].append(result)
+        print("", report.heading(result), "", sep="\n")
+        print(*report.table(result), sep="\n", flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2))
+        report.save(results, arguments.json)
+    if arguments.publish:
+        report.publish(results)
 
 
 if __name__ == "__main__":

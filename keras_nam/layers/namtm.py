@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_nam import backend
 from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.layers.recurrent import MemoryRNN
+from keras_nam.ops.scan_lstm import lstm_scan
 from keras_nam.ops.tape import tape_scan
 
 
@@ -212,21 +212,16 @@ class NAMTM(MemoryRNN):
 
     def _run_controller(self, inputs, states, mask):
         """The controller over time: `(batch, time, units)` and its final states."""
-
-        def step(states, elements):
-            output, new_states = self.cell.control(elements[0], states)
-            if mask is not None:
-                new_states = [
-                    ops.where(elements[1], new, old)
-                    for new, old in zip(new_states, states, strict=True)
-                ]
-            return new_states, output
-
-        sequences = [ops.swapaxes(inputs, 0, 1)]
-        if mask is not None:
-            sequences.append(ops.expand_dims(ops.swapaxes(mask, 0, 1), -1))
-        states, outputs = backend.scan(step, states, sequences)
-        return ops.swapaxes(outputs, 0, 1), states
+        controller = self.cell.controller
+        dtype = self.compute_dtype
+        kernel, recurrent_kernel, bias = (
+            ops.cast(w, dtype)
+            for w in (controller.kernel, controller.recurrent_kernel, controller.bias)
+        )
+        outputs, *states = lstm_scan(
+            ops.matmul(inputs, kernel) + bias, recurrent_kernel, *states, mask=mask
+        )
+        return outputs, states
 
     def _tape_length(self, length):
         if self.cell.tape_length is not None or length is None:

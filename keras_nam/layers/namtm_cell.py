@@ -204,22 +204,20 @@ class NAMTMCell(MemoryCell):
         moves = self._num_directions()
         action = ops.cast(self._split_tapes(self.action_dense(hidden)), dtype)
         leading = ops.shape(action)[:-1]
-        directions = ops.softmax(
-            ops.reshape(action[..., : 2 * moves], (*leading, 2, moves))
-        )
+        directions, gates_logits = ops.split(action, [2 * moves], axis=-1)
+        directions = ops.softmax(ops.reshape(directions, (*leading, 2, moves)))
         unused = ops.zeros_like(directions[..., :1])
         if not self.use_jump:
             directions = ops.concatenate([directions, unused], axis=-1)
         if not self.use_shift:
-            stay, jump = directions[..., :1], directions[..., 1:]
+            stay, jump = ops.split(directions, 2, axis=-1)
             directions = ops.concatenate([unused, stay, unused, jump], axis=-1)
 
         ones = ops.ones_like(action[..., 0])
         gates = {"read": ones, "write": ones, "erase": ones}
         if self.use_gates:
-            probabilities = ops.sigmoid(action[..., 2 * moves :])
-            for i, name in enumerate(list(gates)[: self._num_gates()]):
-                gates[name] = probabilities[..., i]
+            probabilities = ops.unstack(ops.sigmoid(gates_logits), axis=-1)
+            gates |= dict(zip(gates, probabilities, strict=False))
         gates["key_write"] = gates["write"]
         if not self.use_erase:
             gates["erase"] = 0.0

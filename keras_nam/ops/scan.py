@@ -132,11 +132,11 @@ class MemoryScan(keras.Operation):
                 for gate in (write, erase, read)
             )
         if write is not None:
-            value = value * write[..., None]
+            value = value * ops.expand_dims(write, -1)
         if never_erases:
             erase = None
         else:
-            gates = ops.ones_like(key[..., 0])
+            gates = ops.ones(ops.shape(key)[:-1], key.dtype)
             erase = gates if erase is None else erase * gates
 
         implementation, chunk_size = self._choose(query)
@@ -149,7 +149,7 @@ class MemoryScan(keras.Operation):
         else:
             outputs, memory = chunked_scan(query, key, value, erase, memory, chunk_size)
         if read is not None:
-            outputs = outputs * read[..., None]
+            outputs = outputs * ops.expand_dims(read, -1)
         return ops.cast(outputs, dtype), memory
 
     def compute_output_spec(

@@ -60,8 +60,7 @@ def solve_writes(key, value, erase):
     system = ops.tril(erase * overlaps, -1) + identity
     both = ops.concatenate([value, erase * key], axis=-1)
     solution = ops.solve_triangular(system, both, lower=True)
-    width = ops.shape(value)[-1]
-    return solution[..., :width], solution[..., width:]
+    return ops.split(solution, [value.shape[-1]], axis=-1)
 
 
 def _chunk_starts(key, added, decay, memory):
@@ -99,7 +98,9 @@ def join_chunks(x, length):
     """Back to `(batch, time, heads, d)`, without the padding."""
     batch, heads, _, _, size = ops.shape(x)
     x = ops.transpose(x, (0, 2, 3, 1, 4))
-    return ops.reshape(x, (batch, -1, heads, size))[:, :length]
+    x = ops.reshape(x, (batch, -1, heads, size))
+    # A slice that takes all would cost a copy in the gradient.
+    return x if x.shape[1] == length else x[:, :length]
 
 
 def _transpose(x):

@@ -20,12 +20,12 @@ from keras_nam.ops.heads import shift_back
 from keras_nam.ops.heads import shift_forward
 from keras_nam.ops.segments import join_segments
 from keras_nam.ops.segments import split_segments
-from keras_nam.ops.step import write_and_read
-from keras_nam.ops.step import write_and_read_adjoint
+from keras_nam.ops.step import dot
 
 # A key memory that never erases grows, and loses its early content when it is run
 # backwards over many steps.
 SEGMENT_LENGTH = 64
+BLOCK_LENGTH = 8
 
 
 def position_scan(directions, positions):
@@ -66,14 +66,22 @@ def jumping_position_scan(directions, positions, query, key, write, erase, memor
     length = ops.shape(directions)[1]
     # A step that stays where it is and writes nothing leaves all states as they are.
     stay = ops.one_hot([1, 1], 4, dtype=directions.dtype)
-    segments = [
-        split_segments(x, length, SEGMENT_LENGTH)
-        for x in (directions - stay, query, key, write[..., None], erase[..., None])
-    ]
-    trajectory, positions, memory = _jumping_scan(
-        segments[0] + stay, *segments[1:], positions, memory
+    pairs = ops.stack([query, key], axis=3)
+    block = min(BLOCK_LENGTH, length) if isinstance(length, int) else BLOCK_LENGTH
+    moves, *others = (
+        split_segments(x, length, SEGMENT_LENGTH, block)
+        for x in (
+            directions - stay,
+            pairs,
+            ops.expand_dims(write, -1),
+            ops.expand_dims(erase, -1),
+        )
     )
-    return join_segments(trajectory, length), positions, memory
+    trajectory, positions, memory = _jumping_scan(
+        moves + stay, *others, positions, _transpose(memory)
+    )
+    trajectory = join_segments(trajectory, length, time_axes=3)
+    return trajectory, positions, _transpose(memory)
 
 
 @ops.custom_gradient
@@ -100,88 +108,149 @@ def _scan(directions, positions):
 
 
 @ops.custom_gradient
-def _jumping_scan(directions, query, key, write, erase, positions, memory):
-    """Sequences of shape `(segments, steps, batch, ...)`, with jumps."""
+def _jumping_scan(directions, pairs, write, erase, positions, memory):
+    """Sequences of shape `(segments, blocks, steps, batch, ...)`, with jumps.
 
-    def step(state, elements):
-        directions, query, key, write, erase = elements
-        positions, memory = state
-        memory, jump, added, recalled = write_and_read(
-            memory, query, key, write * positions[:, :, 1], erase
-        )
-        moved = move_heads(positions, directions, jump)
-        return (moved, memory), (positions, jump, added, recalled)
+    Pairs are `[query, key]`, and the memory stands with its keys as rows.
+    """
 
     def segment(state, sequences):
-        (positions, memory), saved = backend.scan(step, state, sequences)
+        (positions, memory), saved = backend.scan(_block, state, sequences)
         return (positions, memory), (*saved, memory)
 
     (positions_after, memory_after), saved = backend.scan(
-        segment, (positions, memory), (directions, query, key, write, erase)
+        segment, (positions, memory), (directions, pairs, write, erase)
     )
     trajectory, jumps, added, recalled, ends = saved
 
     def gradient(trajectory_gradient, positions_gradient, memory_gradient):
-        def step_back(state, elements):
-            directions, query, key, write, erase, added, recalled, here = elements
-            adjoint, memory, memory_adjoint = state
-            jump_gradient = ops.sum(directions[..., 3:] * adjoint, axis=2)
-            memory, memory_adjoint, gradients = write_and_read_adjoint(
-                memory,
-                memory_adjoint,
-                query,
-                key,
-                added,
-                recalled,
-                erase,
-                jump_gradient,
-            )
-            written = ops.expand_dims(write * gradients[2], 2)
-            before = (
-                here
-                + move_heads_adjoint(adjoint, directions)
-                + ops.pad(written, ((0, 0), (0, 0), (1, 0), (0, 0)))
-            )
-            return (before, memory, memory_adjoint), (adjoint, *gradients)
-
         def segment_back(state, elements):
             adjoint, memory_adjoint = state
             end, sequences = elements
             (adjoint, _, memory_adjoint), gradients = backend.scan(
-                step_back, (adjoint, end, memory_adjoint), sequences, reverse=True
+                _block_back, (adjoint, end, memory_adjoint), sequences, reverse=True
             )
             return (adjoint, memory_adjoint), gradients
 
-        sequences = (
-            directions,
-            query,
-            key,
-            write,
-            erase,
-            added,
-            recalled,
-            trajectory_gradient,
-        )
+        sequences = (directions, pairs, write, erase, added, trajectory_gradient)
         before, gradients = backend.scan(
             segment_back,
             (positions_gradient, memory_gradient),
             (ends, sequences),
             reverse=True,
         )
-        adjoints, query_gradient, key_gradient, written, erase_gradient = gradients
-        write_gradient = ops.sum(
-            written * trajectory[..., 1, :], axis=-1, keepdims=True
-        )
+        adjoints, pairs_gradient, added_gradient = gradients
         return (
             _directions_gradient(adjoints, trajectory, jumps),
-            query_gradient,
-            key_gradient,
-            write_gradient,
-            erase_gradient,
+            pairs_gradient,
+            dot(added_gradient, trajectory[..., 1, :]),
+            -dot(added_gradient, recalled),
             *before,
         )
 
     return (trajectory, positions_after, memory_after), gradient
+
+
+def _block(state, elements):
+    """A block of steps; the memory is written once, at its end.
+
+    What a step reads is what the memory at the start of the block holds and what the
+    steps since then have added, `M x + sum_s u_s (k_s . x)`.
+    """
+    positions, memory = state
+    directions, pairs, write, erase = elements
+    steps = pairs.shape[0]
+    pairs, keys = _rows_of_block(pairs)
+    reads = ops.matmul(pairs, memory)
+    overlaps = ops.matmul(keys, _transpose(pairs))
+    trajectory, jumps, recalled, added = [], [], [], []
+    rows = None
+    for step in range(steps):
+        both = reads[:, :, 2 * step : 2 * step + 2]
+        if rows is not None:
+            scores = overlaps[:, :, :step, 2 * step : 2 * step + 2, None]
+            both = both + ops.sum(scores * rows[:, :, :, None], axis=2)
+        recalled.append(both[:, :, 1])
+        added.append(write[step] * positions[:, :, 1] - erase[step] * recalled[-1])
+        own = overlaps[:, :, step, 2 * step, None]
+        jumps.append(both[:, :, 0] + own * added[-1])
+        trajectory.append(positions)
+        positions = move_heads(positions, directions[step], jumps[-1])
+        row = added[-1][:, :, None]
+        rows = row if rows is None else ops.concatenate([rows, row], axis=2)
+    memory = memory + ops.einsum("bhsk,bhsl->bhkl", keys, rows)
+    saved = (trajectory, jumps, added, recalled)
+    return (positions, memory), tuple(ops.stack(x) for x in saved)
+
+
+def _block_back(state, elements):
+    """The adjoint of `_block`, which takes its writes back as well."""
+    adjoint, memory, memory_adjoint = state
+    directions, pairs, write, erase, added, here = elements
+    steps = pairs.shape[0]
+    pairs, keys = _rows_of_block(pairs)
+    added = ops.transpose(added, (1, 2, 0, 3))
+    memory = memory - ops.einsum("bhsk,bhsl->bhkl", keys, added)
+    # What the adjoint after the block has to say, for all steps at once.
+    from_end = ops.matmul(keys, memory_adjoint)
+    overlaps = ops.matmul(keys, _transpose(pairs))
+
+    adjoints, added_gradients = [None] * steps, [None] * steps
+    rows = None  # [dj, -e du] of this and the later steps.
+    for step in reversed(range(steps)):
+        adjoints[step] = adjoint
+        jump_gradient = ops.sum(directions[step][..., 3:] * adjoint, axis=2)
+        own = overlaps[:, :, step, 2 * step, None]
+        added_gradient = from_end[:, :, step] + own * jump_gradient
+        if rows is not None:
+            scores = overlaps[:, :, step, 2 * step + 2 :, None]
+            added_gradient = added_gradient + ops.sum(scores * rows, axis=2)
+        added_gradients[step] = added_gradient
+        both = ops.stack([jump_gradient, -erase[step] * added_gradient], axis=2)
+        rows = both if rows is None else ops.concatenate([both, rows], axis=2)
+        written = ops.expand_dims(write[step] * added_gradient, 2)
+        adjoint = (
+            here[step]
+            + move_heads_adjoint(adjoint, directions[step])
+            + ops.pad(written, ((0, 0), (0, 0), (1, 0), (0, 0)))
+        )
+
+    # What is read at a step was added before it, or by itself if it is a jump.
+    is_seen = [
+        [s < t or (s == t and i == 0) for s in range(steps)]
+        for t in range(steps)
+        for i in range(2)
+    ]
+    scores = ops.matmul(rows, _transpose(added)) * ops.convert_to_tensor(
+        is_seen, rows.dtype
+    )
+    pairs_gradient = ops.matmul(rows, _transpose(memory)) + ops.matmul(scores, keys)
+    keys_gradient = ops.matmul(added, _transpose(memory_adjoint)) + ops.matmul(
+        _transpose(scores), pairs
+    )
+    pairs_gradient = ops.reshape(
+        pairs_gradient, (-1, keys.shape[1], steps, 2, keys.shape[-1])
+    ) + ops.pad(keys_gradient[:, :, :, None], [[0, 0]] * 3 + [[1, 0], [0, 0]])
+    memory_adjoint = memory_adjoint + ops.einsum("bhsk,bhsl->bhkl", pairs, rows)
+    return (adjoint, memory, memory_adjoint), (
+        ops.stack(adjoints),
+        ops.transpose(pairs_gradient, (2, 0, 1, 3, 4)),
+        ops.stack(added_gradients),
+    )
+
+
+def _rows_of_block(pairs):
+    """`(steps, batch, heads, 2, key_dim)` to rows `(batch, heads, 2 * steps, ...)`.
+
+    Returns the rows `[q_1, k_1, q_2, k_2, ...]` and the keys among them.
+    """
+    steps, _, heads, _, dim = pairs.shape
+    pairs = ops.transpose(pairs, (1, 2, 0, 3, 4))
+    return ops.reshape(pairs, (-1, heads, 2 * steps, dim)), pairs[:, :, :, 1]
+
+
+def _transpose(x):
+    return ops.swapaxes(x, -1, -2)
 
 
 def _directions_gradient(adjoints, trajectory, jumps=None):

@@ -9,27 +9,36 @@ from keras import ops
 SEGMENT_LENGTH = 256
 
 
-def needs_padding(length):
+def needs_padding(length, block=1):
     """Whether `split_segments` may have to add steps at the end."""
-    return not isinstance(length, int) or length % _count(length, SEGMENT_LENGTH) != 0
+    if not isinstance(length, int):
+        return True
+    segments, steps = _sizes(length, SEGMENT_LENGTH, block)
+    return segments * steps != length
 
 
-def split_segments(x, length, segment_length=SEGMENT_LENGTH):
-    """`(batch, time, ...)` to `(segments, steps, batch, ...)`, padded with zeros."""
-    segments = _count(length, segment_length)
-    steps = -(-length // segments)
+def split_segments(x, length, segment_length=SEGMENT_LENGTH, block=None):
+    """`(batch, time, ...)` to `(segments, steps, batch, ...)`, padded with zeros.
+
+    With a `block` length, to `(segments, blocks, block, batch, ...)`.
+    """
+    segments, steps = _sizes(length, segment_length, block or 1)
     padding = [(0, segments * steps - length)] + [(0, 0)] * (len(x.shape) - 1)
     x = ops.pad(ops.swapaxes(x, 0, 1), padding)
-    return ops.reshape(x, (segments, steps, *ops.shape(x)[1:]))
+    time = (segments, steps) if block is None else (segments, steps // block, block)
+    return ops.reshape(x, (*time, *ops.shape(x)[1:]))
 
 
-def join_segments(x, length):
+def join_segments(x, length, time_axes=2):
     """Back to `(batch, time, ...)`, without the padding."""
-    steps = ops.shape(x)[0] * ops.shape(x)[1]
-    x = ops.reshape(x, (steps, *ops.shape(x)[2:]))[:length]
-    return ops.swapaxes(x, 0, 1)
+    x = ops.reshape(x, (-1, *ops.shape(x)[time_axes:]))
+    # A slice that takes all would cost a copy in the gradient.
+    return ops.swapaxes(x if x.shape[0] == length else x[:length], 0, 1)
 
 
-def _count(length, segment_length):
+def _sizes(length, segment_length, block):
+    """How many segments, and how many steps each."""
     at_least = max if isinstance(length, int) else ops.maximum
-    return at_least(1, -(-length // segment_length))
+    segments = at_least(1, -(-length // segment_length))
+    steps = -(-length // segments)
+    return segments, -(-steps // block) * block

@@ -66,9 +66,10 @@ def tape_scan(
             key_memory,
         )
         trajectory = unit_normalize(trajectory)
+    reading, writing = ops.unstack(trajectory, axis=3)
     reads, memory = memory_scan(
-        trajectory[:, :, :, 0],
-        trajectory[:, :, :, 1],
+        reading,
+        writing,
         value,
         write_gate,
         erase_gate,

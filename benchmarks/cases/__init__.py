@@ -1,0 +1,8 @@
+"""The cases, a file per kind of layer; importing them registers them."""
+
+from benchmarks.cases import feedback
+from benchmarks.cases import memories
+from benchmarks.cases import scans
+from benchmarks.cases import tapes
+
+__all__ = ["feedback", "memories", "scans", "tapes"]

@@ -1,0 +1,92 @@
+"""Measuring: time by taking turns, memory in a process of its own."""
+
+import ctypes
+import gc
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def build(case):
+    """The steps of the contenders that are installed, and why the others are not."""
+    steps, missing = {}, {}
+    for name, make in case.contenders.items():
+        try:
+            steps[name] = make()
+        except ImportError as error:
+            missing[name] = str(error)
+    return steps, missing
+
+
+def take_turns(steps, rounds):
+    """Seconds per call by contender, and seconds of the first call.
+
+    The contenders take turns, so that a machine that slows down slows all of them.
+    """
+    first, seconds = {}, {name: [] for name in steps}
+    for name, step in steps.items():
+        first[name] = seconds_of(step)
+        seconds_of(step)
+    for _ in range(rounds):
+        for name, step in steps.items():
+            seconds[name].append(seconds_of(step))
+    return seconds, first
+
+
+def seconds_of(step):
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def median_ratio(seconds, name, reference):
+    """The median over the rounds of how much longer `name` takes."""
+    return float(np.median(np.array(seconds[name]) / np.array(seconds[reference])))
+
+
+def peak_megabytes(case_name, sizes, contender):
+    """What a warm step needs beyond what its process holds before it, or `None`.
+
+    A process of its own builds the one contender, so that no other's memory counts.
+    """
+    command = [sys.executable, "-m", "benchmarks.measure"]
+    result = subprocess.run(
+        [*command, case_name, json.dumps(sizes), contender],
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        return None
+    return float(result.stdout.split()[-1])
+
+
+def main():
+    import benchmarks.cases  # noqa: F401
+    from benchmarks.case import make_case
+
+    case_name, sizes, contender = sys.argv[1:]
+    step = make_case(case_name, json.loads(sizes)).contenders[contender]()
+    step()
+    step()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    # Writing 5 sets the peak back to what is held now.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status_megabytes("VmRSS")
+    step()
+    print(status_megabytes("VmHWM") - before)
+
+
+def status_megabytes(name):
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"No {name} in /proc/self/status")
+
+
+if __name__ == "__main__":
+    main()

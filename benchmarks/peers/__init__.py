@@ -1,0 +1,1 @@
+"""What ours is compared with; each file needs a package of its own."""
