@@ -22,7 +22,13 @@ NAMES = {
         "NAMTMCell",
         "TokenEmbedding",
     ],
-    "models": ["SIZES", "lsam_tagger", "namtm_tagger", "token_tagger"],
+    "models": [
+        "SIZES",
+        "StreamingModel",
+        "lsam_tagger",
+        "namtm_tagger",
+        "token_tagger",
+    ],
     "metrics": ["MaskedPerplexity", "SequenceAccuracy"],
     "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
 }
