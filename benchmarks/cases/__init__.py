@@ -1,8 +1,10 @@
 """The cases, a file per kind of layer; importing them registers them."""
 
+from benchmarks.cases import demo
 from benchmarks.cases import feedback
 from benchmarks.cases import memories
 from benchmarks.cases import scans
+from benchmarks.cases import streams
 from benchmarks.cases import tapes
 
-__all__ = ["feedback", "memories", "scans", "tapes"]
+__all__ = ["demo", "feedback", "memories", "scans", "streams", "tapes"]

@@ -1,0 +1,51 @@
+"""One step of a stream: its cost must not depend on how long the past is."""
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.case import Case
+from benchmarks.case import case
+from keras_nam import layers
+from keras_nam.models import StreamingModel
+from keras_nam.models import token_tagger
+
+CORES = {
+    "NAM": lambda width: layers.NAM(width, num_heads=4, return_sequences=True),
+    "LSAM": lambda width: layers.LSAM(width, num_heads=4, return_sequences=True),
+    "NAMTM": lambda width: layers.NAMTM(width, num_tapes=2, return_sequences=True),
+}
+
+
+@case
+def stream(batch=1, width=128, early=10, late=100_000):
+    """Single steps after `early` and after `late` steps, which were fed in pieces."""
+    tokens = np.random.default_rng(0).integers(0, 16, (batch, late)).astype("int32")
+
+    def check():
+        for make in CORES.values():
+            model = token_tagger(make(16), 16, 16)
+            streaming = StreamingModel(model)
+            _, state = streaming(tokens[:, :5], streaming.initial_state(batch))
+            last, _ = streaming(tokens[:, 5:6], state)
+            np.testing.assert_allclose(
+                last[:, 0], model(tokens[:, :6])[:, -1], atol=1e-5
+            )
+
+    def step_after(make, past):
+        streaming = StreamingModel(token_tagger(make(width), 16, width))
+        advance = tf.function(streaming, reduce_retracing=True)
+        state = streaming.initial_state(batch)
+        for start in range(0, past, 1000):
+            piece = tokens[:, start : min(start + 1000, past)]
+            _, state = advance(tf.constant(piece), state)
+        token = tf.constant(tokens[:, :1])
+        step = tf.function(streaming)
+        return lambda: step(token, state)[0].numpy().sum()
+
+    contenders = {}
+    for name, make in CORES.items():
+        for past in (early, late):
+            contenders[f"{name} after {past}"] = lambda make=make, past=past: (
+                step_after(make, past)
+            )
+    return Case(check, contenders)
