@@ -29,24 +29,20 @@ def scan(step, state, sequences, reverse=False, unroll=False):
         `(state, outputs)`: the final state, and the outputs with a leading time axis.
     """
     sequences = tree.map_structure(tf.convert_to_tensor, sequences)
-    static_length = tree.flatten(sequences)[0].shape[0]
+    length = tree.flatten(sequences)[0].shape[0]
+    # A loop of one step would only cost.
+    if length == 1 or (unroll and length):
+        return _unrolled(step, state, sequences, reverse, length)
+    return _loop(step, state, sequences, reverse, length)
+
+
+def _loop(step, state, sequences, reverse, static_length):
     # One step on zeros tells the structure of the outputs, also at length 0.
     # In a graph nothing reads it, so that it costs nothing.
     zeros = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), sequences)
     _, example = step(state, zeros)
-    run = _unrolled if unroll and static_length else _loop
-    state, steps = run(step, state, sequences, reverse, example)
-
-    outputs = []
-    for x, like in zip(steps, tree.flatten(example), strict=True):
-        x.set_shape([static_length, *like.shape])
-        outputs.append(x)
-    return state, tree.pack_sequence_as(example, outputs)
-
-
-def _loop(step, state, sequences, reverse, example):
     flat_sequences, flat_example = tree.flatten(sequences), tree.flatten(example)
-    size = length = flat_sequences[0].shape[0]
+    size = length = static_length
     if length is None:
         # XLA cannot index arrays of size 0, and an array that nothing was written to
         # has no shape to be stacked: arrays of unknown length get one element more.
@@ -86,19 +82,24 @@ def _loop(step, state, sequences, reverse, example):
         (tf.constant(0), flat_state, outputs),
         maximum_iterations=size,
     )
-    state = tree.pack_sequence_as(state, flat_state)
-    return state, [array.stack()[:length] for array in outputs]
+    stacked = []
+    for array, like in zip(outputs, flat_example, strict=True):
+        x = array.stack()[:length]
+        x.set_shape([static_length, *like.shape])
+        stacked.append(x)
+    return (
+        tree.pack_sequence_as(state, flat_state),
+        tree.pack_sequence_as(example, stacked),
+    )
 
 
 def _append_zeros(x):
     return tf.pad(x, [[0, 1]] + [[0, 0]] * (len(x.shape) - 1))
 
 
-def _unrolled(step, state, sequences, reverse, example):
-    length = tree.flatten(sequences)[0].shape[0]
+def _unrolled(step, state, sequences, reverse, length):
     outputs = [None] * length
     for at in reversed(range(length)) if reverse else range(length):
         elements = tree.map_structure(lambda x, at=at: x[at], sequences)
-        state, new_outputs = step(state, elements)
-        outputs[at] = tree.flatten(new_outputs)
-    return state, [tf.stack(x) for x in zip(*outputs, strict=True)]
+        state, outputs[at] = step(state, elements)
+    return state, tree.map_structure(lambda *steps: tf.stack(steps), *outputs)

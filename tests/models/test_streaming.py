@@ -126,7 +126,9 @@ def test_what_cannot_be_streamed():
         "backwards": model(layers.NAM(4, go_backwards=True)),
         "Bidirectional": model(keras.layers.Bidirectional(layers.NAM(4))),
         "Conv1D": model(keras.layers.Conv1D(3, 2), layers.NAM(4)),
-        "nested models": model(model(layers.NAM(4, return_sequences=True)), layers.NAM(4)),
+        "nested models": model(
+            model(layers.NAM(4, return_sequences=True)), layers.NAM(4)
+        ),
         "every time step by itself": lsam_tagger(width=8, intermediate_dim=8),
         "functional model": keras.layers.LSTM(3),
     }
