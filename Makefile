@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
 
 .PHONY: demo test bench lint clean
 
@@ -12,8 +13,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks
+# The peers live in an environment of their own.
+bench: $(BENCH_VENV)/installed
+	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH_ARGUMENTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -24,5 +26,10 @@ $(VENV)/installed: setup.py pyproject.toml keras_nam/version.py
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	touch $@
 
+$(BENCH_VENV)/installed: setup.py benchmarks/requirements.txt
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --editable ".[plots]" -r benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) $(BENCH_VENV) results

@@ -49,9 +49,10 @@ def median_ratio(seconds, name, reference):
 
 
 def peak_megabytes(case_name, sizes, contender):
-    """What a warm step needs beyond what its process holds before it, or `None`.
+    """What the process holds at most during a warm step, beyond before any step.
 
     A process of its own builds the one contender, so that no other's memory counts.
+    `None` if it fails there.
     """
     command = [sys.executable, "-m", "benchmarks.measure"]
     result = subprocess.run(
@@ -70,13 +71,13 @@ def main():
 
     case_name, sizes, contender = sys.argv[1:]
     step = make_case(case_name, json.loads(sizes)).contenders[contender]()
+    before = status_megabytes("VmRSS")
     step()
     step()
+    # What compiling took goes back, and writing 5 sets the peak to what is held now.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    # Writing 5 sets the peak back to what is held now.
     Path("/proc/self/clear_refs").write_text("5")
-    before = status_megabytes("VmRSS")
     step()
     print(status_megabytes("VmHWM") - before)
 

@@ -109,3 +109,15 @@ def namtm(cell, prefix=""):
         links += dense(cell.key_dense, f"{prefix}k")
         links += dense(cell.query_dense, f"{prefix}q")
     return links
+
+
+def nam_attention(layer):
+    links = [
+        *dense(layer.query_dense, "q"),
+        *dense(layer.key_dense, "k"),
+        *dense(layer.value_dense, "v"),
+        *dense(layer.output_dense, "o"),
+    ]
+    if layer.use_gates:
+        links += [*dense(layer.write_dense, "w"), *dense(layer.read_dense, "r")]
+    return links

@@ -1,9 +1,19 @@
 """Functional models from the layers of this package."""
 
+from keras_nam.models.classifiers import matching_classifier
+from keras_nam.models.classifiers import sequence_classifier
 from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.models.token_tagger import token_tagger
 
-__all__ = ["SIZES", "StreamingModel", "lsam_tagger", "namtm_tagger", "token_tagger"]
+__all__ = [
+    "SIZES",
+    "StreamingModel",
+    "lsam_tagger",
+    "matching_classifier",
+    "namtm_tagger",
+    "sequence_classifier",
+    "token_tagger",
+]

@@ -4,6 +4,7 @@ import keras
 
 from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.layers.embedding import TokenEmbedding
+from keras_nam.models.core import list_layers
 
 
 def token_tagger(
@@ -51,9 +52,7 @@ def token_tagger(
     check_positive_integer("width", width)
     if num_classes is not None:
         check_positive_integer("num_classes", num_classes)
-    layers = list(core) if isinstance(core, (list, tuple)) else [core]
-    for layer in layers:
-        _check_core(layer)
+    layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = TokenEmbedding(vocabulary_size, width, mask_token, name="embedding")(tokens)
@@ -67,19 +66,3 @@ def token_tagger(
         num_classes or vocabulary_size, dtype="float32", name="logits"
     )(x)
     return keras.Model(tokens, logits, name=name)
-
-
-def _check_core(layer):
-    if not isinstance(layer, keras.layers.Layer):
-        raise ValueError(
-            "Argument `core` must be a Keras layer or a list of Keras layers. "
-            f"Received: {layer} (of type {type(layer)})"
-        )
-    returns_sequences = getattr(layer, "return_sequences", True)
-    returns_state = getattr(layer, "return_state", False)
-    if not returns_sequences or returns_state:
-        raise ValueError(
-            "A recurrent layer of `core` needs `return_sequences=True` and "
-            f"`return_state=False`. Received: layer {layer.name} with "
-            f"return_sequences={returns_sequences}, return_state={returns_state}"
-        )

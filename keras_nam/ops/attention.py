@@ -7,7 +7,15 @@ from keras_nam.ops.arguments import check_shape
 from keras_nam.ops.arguments import promote
 
 
-def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=None):
+def memory_attention(
+    query,
+    key,
+    value,
+    write_gate=None,
+    read_gate=None,
+    mask=None,
+    initial_memory=None,
+):
     """Writes all tokens of a source to one memory and reads it with every query.
 
     Computes `M = sum_z w_z v_z k_z^T` and `o_s = r_s M q_s`. Nothing is erased, so
@@ -25,6 +33,8 @@ def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=No
             probabilities. `None` means 1.
         mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) tokens of the
             source never enter the memory, whatever they hold.
+        initial_memory: Tensor of shape `(batch, heads, value_dim, key_dim)` that is
+            added to what is written. `None` means zeros.
 
     Returns:
         A tuple `(outputs, memory)`: `(batch, query_time, heads, value_dim)` in the
@@ -48,25 +58,27 @@ def memory_attention(query, key, value, write_gate=None, read_gate=None, mask=No
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
     query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
-    _check_shapes(query, key, value, write_gate, read_gate, mask)
+    _check_shapes(query, key, value, write_gate, read_gate, mask, initial_memory)
     dtype = value.dtype
-    query, key, value, write_gate, read_gate = promote(
-        query, key, value, write_gate, read_gate
+    query, key, value, write_gate, read_gate, initial_memory = promote(
+        query, key, value, write_gate, read_gate, initial_memory
     )
     if write_gate is not None:
-        value = value * write_gate[..., None]
+        value = value * ops.expand_dims(write_gate, -1)
     if mask is not None:
         token = ops.cast(mask, "bool")[:, :, None, None]
         # Not a product: what stands under a mask may be infinite or NaN.
         key, value = ops.where(token, key, 0.0), ops.where(token, value, 0.0)
     memory = ops.einsum("bznv,bznk->bnvk", value, key)
+    if initial_memory is not None:
+        memory = memory + initial_memory
     outputs = ops.einsum("bnvk,bsnk->bsnv", memory, query)
     if read_gate is not None:
-        outputs = outputs * read_gate[..., None]
+        outputs = outputs * ops.expand_dims(read_gate, -1)
     return ops.cast(outputs, dtype), memory
 
 
-def _check_shapes(query, key, value, write_gate, read_gate, mask):
+def _check_shapes(query, key, value, write_gate, read_gate, mask, memory):
     check_rank("query", query, 4, "(batch, query_time, heads, key_dim)")
     check_rank("key", key, 4, "(batch, time, heads, key_dim)")
     batch, time, heads, key_dim = key.shape
@@ -87,3 +99,10 @@ def _check_shapes(query, key, value, write_gate, read_gate, mask):
         )
     if mask is not None:
         check_shape("mask", mask, (batch, time), "(batch, time)")
+    if memory is not None:
+        check_shape(
+            "initial_memory",
+            memory,
+            (batch, heads, value.shape[-1], key_dim),
+            "(batch, heads, value_dim, key_dim)",
+        )

@@ -67,11 +67,10 @@ def _chunk_starts(key, added, decay, memory):
     """The memory before each chunk, `(batch, heads, chunks, ...)`, and after all."""
     addend = ops.matmul(_transpose(added), key)
     if decay is None:
-        sums = ops.cumsum(addend, axis=2)
-        starts, final = sums - addend, sums[:, :, -1]
-        if memory is None:
-            return starts, final
-        return starts + ops.expand_dims(memory, 2), final + memory
+        first = ops.zeros_like(addend[:, :, 0]) if memory is None else memory
+        # Not the sum minus the addend: rounding would let the future leak in.
+        sums = ops.cumsum(ops.concatenate([first[:, :, None], addend], axis=2), axis=2)
+        return sums[:, :, :-1], sums[:, :, -1]
     transition = ops.matmul(_transpose(decay), key)
     if memory is None:
         memory = ops.zeros_like(addend[:, :, 0])

@@ -48,7 +48,23 @@ CHANGED = {
     "output_dim": 3,
     "mask_token": 4,
     "embeddings_initializer": "ones",
+    "value_dim": 7,
+    "dropout": 0.25,
+    "output_shape": 9,
+    "kernel_constraint": "max_norm",
+    "bias_constraint": "non_neg",
+    "seed": 3,
+    "intermediate_dim": 5,
+    "attention": "softmax",
+    "activation": "relu",
+    "layer_norm_epsilon": 0.1,
+    "normalize_first": False,
+    "use_attention_bias": False,
+    "max_length": 11,
 }
+# Of layers where the value above is the default.
+CHANGED_IN = {layers.NAMAttention: {"use_erase": True}}
+CHANGED_IN[layers.NAMTransformerEncoder] = CHANGED_IN[layers.NAMAttention]
 LAYERS = [
     layers.NAM,
     layers.LSAM,
@@ -57,11 +73,23 @@ LAYERS = [
     layers.LSAMCell,
     layers.NAMTMCell,
     layers.TokenEmbedding,
+    layers.NAMAttention,
+    layers.LinearAttention,
+    layers.NAMTransformerEncoder,
+    layers.PositionEmbedding,
+    layers.ClassToken,
+    layers.MeanPooling,
 ]
 SHARED = ["dtype", "name", "trainable"]
 RECURRENT = ["zero_output_for_mask", "activity_regularizer"]
 REQUIRED = {
     layers.TokenEmbedding: {"input_dim": 6, "output_dim": 4},
+    layers.NAMAttention: {"num_heads": 2, "key_dim": 3},
+    layers.LinearAttention: {"num_heads": 2, "key_dim": 3},
+    layers.NAMTransformerEncoder: {"intermediate_dim": 6, "num_heads": 2},
+    layers.PositionEmbedding: {},
+    layers.ClassToken: {},
+    layers.MeanPooling: {},
 }
 
 
@@ -102,7 +130,8 @@ def test_every_argument_survives_get_config(layer_class):
     required = REQUIRED.get(layer_class, {"units": 12})
     defaults = layer_class(**required).get_config()
     for name in names:
-        layer = layer_class(**{**required, name: CHANGED[name]})
+        value = {**CHANGED, **CHANGED_IN.get(layer_class, {})}[name]
+        layer = layer_class(**{**required, name: value})
         config = layer.get_config()
         if name not in required:
             assert config[name] != defaults.get(name), name

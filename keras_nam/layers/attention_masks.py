@@ -1,0 +1,69 @@
+"""Masks that a memory can honour: of positions, not of pairs of them."""
+
+import numpy as np
+from keras import ops
+
+
+def source_mask(attention_mask, *masks):
+    """The positions of the source that may enter the memory.
+
+    Args:
+        attention_mask: Boolean tensor of shape `(batch, source)`, `(batch, 1, source)`
+            or `(batch, target, source)`, with further axes of size 1 for heads, or
+            `None`.
+        *masks: Boolean tensors of shape `(batch, source)`, or `None`.
+
+    Returns:
+        Boolean tensor of shape `(batch, source)`, or `None` for all positions.
+
+    Raises:
+        ValueError: If `attention_mask` hides a position from some queries only.
+    """
+    masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
+    if attention_mask is not None:
+        masks.append(_of_source(attention_mask))
+    combined = None
+    for mask in masks:
+        combined = mask if combined is None else ops.logical_and(combined, mask)
+    return combined
+
+
+def clear_masked(x, mask):
+    """Sets masked positions of `(batch, time, ...)` to zero, whatever they hold."""
+    if mask is None:
+        return x
+    mask = ops.cast(mask, "bool")
+    return ops.where(ops.expand_dims(mask, -1), x, ops.cast(0, x.dtype))
+
+
+def _of_source(attention_mask):
+    shape = tuple(attention_mask.shape)
+    if len(shape) not in (2, 3, 4):
+        raise ValueError(
+            "Argument `attention_mask` must have shape (batch, source), (batch, 1, "
+            "source) or (batch, target, source). "
+            f"Received: attention_mask.shape={shape}"
+        )
+    if all(size == 1 for size in shape[1:-1]):
+        mask = ops.convert_to_tensor(attention_mask)
+        return ops.cast(ops.reshape(mask, (-1, ops.shape(mask)[-1])), "bool")
+    rows = _numpy(attention_mask)
+    if rows is not None and rows.size:
+        rows = rows.astype(bool).reshape(shape[0], -1, shape[-1])
+        if (rows == rows[:, :1]).all():
+            return ops.convert_to_tensor(rows[:, 0])
+    raise ValueError(
+        "A memory cannot hide a position from some queries and show it to others, so "
+        "`attention_mask` must be a padding mask: the same for all queries, of shape "
+        "(batch, source) or (batch, 1, source). For causal attention use "
+        "`use_causal_mask=True`, for padding `value_mask`; for any other mask "
+        f"`keras.layers.MultiHeadAttention`. Received: attention_mask.shape={shape}"
+    )
+
+
+def _numpy(tensor):
+    """The numbers of a tensor, or `None` where there are none yet."""
+    try:
+        return np.asarray(ops.convert_to_numpy(tensor))
+    except Exception:  # Each backend has an error of its own for symbolic tensors.
+        return None

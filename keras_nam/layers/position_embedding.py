@@ -1,0 +1,105 @@
+"""Positions for layers that do not know the order of their inputs."""
+
+import keras
+import numpy as np
+from keras import initializers
+from keras import ops
+
+from keras_nam.layers.arguments import check_positive_integer
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class PositionEmbedding(keras.layers.Layer):
+    """Adds a vector for its position to every token.
+
+    Either a table of learned vectors, or sinusoids of geometric wavelengths for any
+    length, which alternate between sine and cosine by channel:
+
+        p_{t, 2i} = sin(t / 10000^{2i / features})
+        p_{t, 2i + 1} = cos(t / 10000^{2i / features})
+
+    Args:
+        max_length: Positive integer, the rows of the learned table. `None` means
+            sinusoids.
+        embeddings_initializer: Initializer for the table.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, time, features)`.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Example:
+
+    ```python
+    x = keras.random.normal((2, 100, 32))
+    keras_nam.layers.PositionEmbedding()(x).shape  # (2, 100, 32)
+    ```
+
+    Raises:
+        ValueError: If `max_length` is not a positive integer, or the inputs are known
+            to be longer.
+    """
+
+    def __init__(
+        self,
+        max_length=None,
+        embeddings_initializer=None,
+        **kwargs,
+    ):
+        if max_length is not None:
+            check_positive_integer("max_length", max_length)
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.max_length = max_length
+        self.embeddings_initializer = initializers.get(
+            initializers.RandomNormal(stddev=0.02)
+            if embeddings_initializer is None
+            else embeddings_initializer
+        )
+
+    def build(self, inputs_shape):
+        if self.max_length is not None:
+            self.embeddings = self.add_weight(
+                name="embeddings",
+                shape=(self.max_length, inputs_shape[-1]),
+                initializer=self.embeddings_initializer,
+            )
+
+    def call(self, inputs):
+        length = ops.shape(inputs)[1]
+        if self.max_length is None:
+            return inputs + ops.cast(self._sinusoids(length, inputs), inputs.dtype)
+        self._check_length(inputs.shape[1])
+        # Beyond the table there is no row, and the sum has no shape.
+        table = ops.cast(ops.convert_to_tensor(self.embeddings), inputs.dtype)
+        return inputs + table[:length]
+
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_length": self.max_length,
+            "embeddings_initializer": initializers.serialize(
+                self.embeddings_initializer
+            ),
+        }
+
+    def _sinusoids(self, length, inputs):
+        channels = np.arange(inputs.shape[-1])
+        rates = 10000.0 ** (-2.0 * (channels // 2) / inputs.shape[-1])
+        shift = np.pi / 2 * (channels % 2)
+        positions = ops.cast(ops.arange(length), "float32")
+        return ops.sin(
+            ops.expand_dims(positions, -1) * rates.astype("float32")
+            + shift.astype("float32")
+        )
+
+    def _check_length(self, length):
+        if length is not None and length > self.max_length:
+            raise ValueError(
+                f"The table of positions has max_length={self.max_length} rows. "
+                f"Received: inputs of length {length}"
+            )

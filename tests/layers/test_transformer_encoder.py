@@ -1,0 +1,131 @@
+"""The encoder block, positions and pooling."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_nam import layers
+from keras_nam.layers.transformer_encoder import ATTENTIONS
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_padding_changes_nothing(attention):
+    block = layers.NAMTransformerEncoder(12, 2, attention=attention)
+    x = normal(2, 9, 8)
+    mask = np.arange(9) < np.array([[4], [9]])
+    expected = block(x[:1, :4])
+    outputs = block(x, padding_mask=mask)
+    np.testing.assert_allclose(outputs[:1, :4], expected, atol=1e-5)
+    tokens = np.where(mask, 1, 0)
+    embedded = keras.layers.Embedding(2, 8, mask_zero=True)(tokens)
+    implicit = block(embedded)
+    explicit = block(np.asarray(embedded), padding_mask=mask)
+    np.testing.assert_allclose(implicit[0, :4], explicit[0, :4], atol=1e-6)
+
+
+@pytest.mark.parametrize("normalize_first", [False, True])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_the_future_never_changes_the_past(attention, normalize_first):
+    block = layers.NAMTransformerEncoder(
+        12, 2, attention=attention, normalize_first=normalize_first
+    )
+    x = normal(2, 40, 8)
+    changed = x.copy()
+    changed[:, 20:] *= np.linspace(-2, 2, 8)
+    before, after = (block(y, use_causal_mask=True) for y in (x, changed))
+    np.testing.assert_allclose(before[:, :20], after[:, :20], atol=1e-6)
+    assert np.abs(block(x)[:, :20] - block(changed)[:, :20]).max() > 1e-3
+
+
+def test_the_block_is_what_its_equations_say():
+    block = layers.NAMTransformerEncoder(12, 2, dropout=0.5)
+    x = normal(2, 5, 8)
+    block(x)
+    attended = x + block.attention_layer(*[block.attention_norm(x)] * 2)
+    hidden = block.intermediate_dense(block.feedforward_norm(attended))
+    expected = attended + block.output_dense(keras.ops.gelu(hidden, approximate=True))
+    np.testing.assert_allclose(block(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_fit_save_and_export(policy, jit_compile, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    inputs = keras.Input((None, 8))
+    x = layers.PositionEmbedding()(layers.ClassToken()(inputs))
+    x = layers.NAMTransformerEncoder(12, 2, dropout=0.1)(x)
+    x = layers.NAMTransformerEncoder(12, 2, use_erase=True)(x, use_causal_mask=True)
+    model = keras.Model(inputs, layers.MeanPooling()(x))
+    model.compile("adam", "mse", jit_compile=jit_compile)
+    x = normal(4, 7, 8)
+    history = model.fit(x, x[:, 0], epochs=2, batch_size=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    if policy == "float32" and not jit_compile:
+        model.export(tmp_path / "exported", verbose=False)
+        served = tf.saved_model.load(str(tmp_path / "exported"))
+        np.testing.assert_allclose(served.serve(x[:, :5]), model(x[:, :5]), atol=1e-5)
+
+
+def test_sinusoids_alternate_by_channel():
+    outputs = np.asarray(layers.PositionEmbedding()(np.zeros((1, 50, 7), "float32")))
+    for channel in range(7):
+        angle = np.arange(50) / 10000 ** (2 * (channel // 2) / 7)
+        expected = np.cos(angle) if channel % 2 else np.sin(angle)
+        np.testing.assert_allclose(outputs[0, :, channel], expected, atol=1e-5)
+
+
+def test_learned_positions_have_an_end():
+    layer = layers.PositionEmbedding(max_length=6)
+    x = normal(2, 6, 4)
+    np.testing.assert_allclose(layer(x[:, :3]), layer(x)[:, :3], atol=1e-6)
+    with pytest.raises(ValueError, match="max_length=6"):
+        layer(normal(2, 7, 4))
+    with pytest.raises(ValueError, match="max_length"):
+        layers.PositionEmbedding(max_length=0)
+    unknown = tf.function(layer, input_signature=[tf.TensorSpec((None, None, 4))])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        unknown(normal(2, 7, 4))
+
+
+def test_pooling_honours_masks():
+    x, mask = (
+        normal(3, 4, 2),
+        np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool),
+    )
+    x[~mask] = np.nan
+    pooled = layers.MeanPooling()(x, mask=mask)
+    np.testing.assert_allclose(pooled[0], x[0, :2].mean(0), atol=1e-6)
+    np.testing.assert_array_equal(pooled[2], [0, 0])
+    token = layers.ClassToken("ones")
+    outputs = token(x, mask=mask)
+    np.testing.assert_array_equal(outputs[:, 0], np.ones((3, 2)))
+    np.testing.assert_array_equal(
+        token.compute_mask(x, mask), np.pad(mask, ((0, 0), (1, 0)), constant_values=1)
+    )
+
+
+def test_wrong_arguments():
+    for arguments, message in (
+        ({"intermediate_dim": 0, "num_heads": 2}, "intermediate_dim"),
+        ({"intermediate_dim": 4, "num_heads": 2, "attention": "soft"}, "attention"),
+        ({"intermediate_dim": 4, "num_heads": 2, "dropout": -0.1}, "dropout"),
+        (
+            {"intermediate_dim": 4, "num_heads": 2, "attention": "linear"}
+            | {"use_erase": True},
+            "erase",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layers.NAMTransformerEncoder(**arguments)
+    with pytest.raises(ValueError, match="divisible"):
+        layers.NAMTransformerEncoder(4, 3)(normal(1, 2, 8))
+    with pytest.raises(ValueError, match="use_causal_mask"):
+        layers.NAMTransformerEncoder(4, 2, use_erase=True)(normal(1, 2, 8))
