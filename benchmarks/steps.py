@@ -57,6 +57,27 @@ def torch_step(module, *inputs, backward=True):
     return step
 
 
+def products_step(products):
+    """A step of bare matrix products and those of their gradients: a lower bound.
+
+    Args:
+        products: List of `(rows, columns, inner)`, the sizes of each product.
+    """
+    normal = tf.random.normal
+    operands = [(normal((m, k)), normal((k, n))) for m, n, k in products]
+
+    @tf.function
+    def compute():
+        totals = []
+        for left, right in operands:
+            product = left @ right
+            totals += [tf.reduce_sum(product @ tf.transpose(right))]
+            totals += [tf.reduce_sum(tf.transpose(left) @ product)]
+        return tf.add_n(totals)
+
+    return lambda: float(compute())
+
+
 def graph_and_xla(name, build):
     """Two contenders of one builder `build(jit_compile)`."""
     return {

@@ -1,5 +1,6 @@
 """The cases, a file per kind of layer; importing them registers them."""
 
+from benchmarks.cases import attention
 from benchmarks.cases import demo
 from benchmarks.cases import feedback
 from benchmarks.cases import memories
@@ -7,4 +8,4 @@ from benchmarks.cases import scans
 from benchmarks.cases import streams
 from benchmarks.cases import tapes
 
-__all__ = ["demo", "feedback", "memories", "scans", "streams", "tapes"]
+__all__ = ["attention", "demo", "feedback", "memories", "scans", "streams", "tapes"]

@@ -12,6 +12,8 @@ def lsam(batch=32, length=256, width=256, heads=4):
         lambda: layers.LSAMCell(width, num_heads=heads),
         _from_keras,
         (batch, length, width),
+        # Of the input and of the last output with the kernels.
+        products=[(batch * length, 3 * width + 2 * heads, width)] * 2,
         gru=True,
     )
 

@@ -12,6 +12,17 @@ from keras_nam import layers
 
 @case
 def nam(batch=4, length=1024, width=128, heads=4):
+    return _case(batch, length, width, heads, {})
+
+
+@case
+def nam_short(batch=4, length=64, width=128, heads=4):
+    """With a peer that lays out every step, and would compile for many minutes."""
+    peers = {"keras-hub RWKV7 time mix": lambda: _rwkv7(width, heads)}
+    return _case(batch, length, width, heads, peers)
+
+
+def _case(batch, length, width, heads, further_peers):
     shape = (batch, length, width)
     layer = layers.NAM(width, num_heads=heads, return_sequences=True)
     layer.build((None, None, width))
@@ -31,7 +42,7 @@ def nam(batch=4, length=1024, width=128, heads=4):
     peers = {
         "RNN(NAMCell)": rnn,
         "keras-hub gated delta net": lambda: _gated_delta_net(width, heads),
-        "keras-hub RWKV7 time mix": lambda: _rwkv7(width, heads),
+        **further_peers,
         "keras attention, causal": lambda: _Attention(width, heads),
         "keras LSTM": lambda: _recurrent(keras.layers.LSTM, width),
         "keras GRU": lambda: _recurrent(keras.layers.GRU, width),

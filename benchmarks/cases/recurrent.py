@@ -6,12 +6,14 @@ import numpy as np
 from benchmarks.case import Case
 from benchmarks.steps import graph_and_xla
 from benchmarks.steps import layer_step
+from benchmarks.steps import products_step
 from benchmarks.steps import torch_step
 
 
-def recurrent_case(make_layer, make_cell, from_keras, shape, gru=False):
+def recurrent_case(make_layer, make_cell, from_keras, shape, products, gru=False):
     """A layer beside its cell in a stock RNN, PyTorch, and Keras' recurrent layers.
 
+    `products` are the sizes of the layer's matrix products over the whole sequence.
     The check compares the layer with the stock RNN and, where PyTorch is installed,
     with the loop there, on a short input of the same weights.
     """
@@ -59,4 +61,5 @@ def recurrent_case(make_layer, make_cell, from_keras, shape, gru=False):
             ),
         )
     contenders["PyTorch step loop"] = torch_loop
+    contenders["its products alone"] = lambda: products_step(products)
     return Case(check, contenders)

@@ -16,12 +16,17 @@ def namtm_long(batch=16, length=512, width=128, tapes=2, tape_length=64):
 
 
 def _tapes(batch, length, width, tapes, tape_length):
+    rows = batch * length
     arguments = {"num_tapes": tapes, "tape_length": tape_length}
     return recurrent_case(
         lambda: layers.NAMTM(width, return_sequences=True, **arguments),
         lambda: layers.NAMTMCell(width, **arguments),
         _from_keras,
         (batch, length, width),
+        # The controller's two, value, key, query and output, and the action.
+        products=[(rows, 4 * width, width)] * 2
+        + [(rows, width, width)] * 4
+        + [(rows, 11 * tapes, width)],
     )
 
 
