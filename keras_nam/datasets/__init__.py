@@ -8,6 +8,7 @@ from keras_nam.datasets.numbers import addition
 from keras_nam.datasets.numbers import arithmetic
 from keras_nam.datasets.queries import encode_question
 from keras_nam.datasets.queries import query
+from keras_nam.datasets.recall import associative_recall
 from keras_nam.datasets.reductions import reduction
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.splits import split_lengths
@@ -24,6 +25,7 @@ __all__ = [
     "TASKS",
     "addition",
     "arithmetic",
+    "associative_recall",
     "copy",
     "decode",
     "dyck",

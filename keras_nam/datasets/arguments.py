@@ -1,5 +1,7 @@
 """Checks of the arguments that the tasks share."""
 
+import math
+import numbers
 import operator
 
 
@@ -37,3 +39,13 @@ def check_choice(name, value, choices):
             f"Argument `{name}` must be one of {tuple(choices)}. "
             f"Received: {name}={value!r}"
         )
+
+
+def check_positive(name, value):
+    """Returns `value` as a `float`, or raises a `ValueError` if it is not above 0."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
+        raise ValueError(
+            f"Argument `{name}` must be a positive number. Received: {name}={value!r}"
+        )
+    return float(value)

@@ -66,13 +66,23 @@ class TaskConfig(tfds.core.BuilderConfig):
         for split, settings in (self.settings or {}).items():
             check_choice("settings", split, SPLITS)
             for name, value in settings.items():
-                chosen[f"{split}/{name}"] = check_integer(name, value, at_least=0)
+                chosen[f"{split}/{name}"] = _check_setting(name, value)
         if chosen:
             # Written out, they could exceed what a file system takes as a folder name.
             text = json.dumps(chosen, sort_keys=True)
             digest = hashlib.sha256(text.encode()).hexdigest()
             parts.append(f"settings_{digest[:16]}")
         self.name = "-".join(parts) or "paper"
+
+
+def _check_setting(name, value):
+    """Returns a setting as what JSON knows; `load_task` checks whether it will do."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, (int, float, str)):
+        raise ValueError(
+            f"Setting `{name}` must be a number or a string. Received: {name}={value!r}"
+        )
+    return value
 
 
 class TaskBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -181,3 +191,9 @@ class NamListops(TaskBuilder):
     """See `keras_nam.datasets.listops`."""
 
     TASK = "listops"
+
+
+class NamAssociativeRecall(TaskBuilder):
+    """See `keras_nam.datasets.associative_recall`."""
+
+    TASK = "associative_recall"

@@ -27,7 +27,8 @@ def load(
         split: What `tfds.load` takes: `"train"`, `"id"`, `"ood"`, `"far"`, a slice as
             in `"train[:10%]"`, or a list of such. `None` means all, in a dictionary.
         digits: Positive integer. The largest number of digits to train on. `None`
-            means 10. Must be `None` for `"dyck"` and `"listops"`.
+            means 10. Must be `None` for `"dyck"`, `"listops"` and
+            `"associative_recall"`.
         train_examples: Positive integer. The size of split `"train"`. `None` means
             the size used in the papers.
         evaluation_examples: Positive integer. The size of each of the other splits.

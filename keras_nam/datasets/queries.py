@@ -30,7 +30,7 @@ def query(task, *operands):
     padding for one that does not. For `"listops"`, use `encode`.
 
     Args:
-        task: String, one of `TASKS` but `"listops"`.
+        task: String, one of `TASKS` but `"listops"` and `"associative_recall"`.
         *operands: What the problem is made of. Two positive numbers for `"addition"`
             and `"arithmetic"` (which puts them in order), one string of digits for
             `"reverse"`, `"copy"` and `"reduction"`, one or more strings of the same
@@ -80,7 +80,7 @@ def encode_question(task, *operands):
     length needs.
 
     Args:
-        task: String, one of `TASKS` but `"listops"`.
+        task: String, one of `TASKS` but `"listops"` and `"associative_recall"`.
         *operands: What the problem is made of, see `query`.
 
     Returns:

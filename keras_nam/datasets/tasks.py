@@ -10,6 +10,7 @@ from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.numbers import addition
 from keras_nam.datasets.numbers import arithmetic
+from keras_nam.datasets.recall import associative_recall
 from keras_nam.datasets.reductions import reduction
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.splits import split_lengths
@@ -19,6 +20,7 @@ from keras_nam.datasets.strings import reverse
 from keras_nam.datasets.tokens import BRACKETS
 from keras_nam.datasets.tokens import DIGITS
 from keras_nam.datasets.tokens import EXPRESSIONS
+from keras_nam.datasets.tokens import PAIRS
 from keras_nam.datasets.tokens import Vocabulary
 
 _PAPER_DIGITS = 10
@@ -65,6 +67,12 @@ _LISTOPS_ARGUMENTS = {
     "ood": {"min_length": 2000, "max_length": 3000},
     "far": {"min_length": 3000, "max_length": 4000},
 }
+_RECALL_ARGUMENTS = {
+    "train": {"num_pairs": 8, "length": 64},
+    "id": {"num_pairs": 8, "length": 64},
+    "ood": {"num_pairs": 16, "length": 128},
+    "far": {"num_pairs": 32, "length": 256},
+}
 
 _TASKS = {
     "addition": _Task(addition, DIGITS, _digit_ranges),
@@ -82,6 +90,14 @@ _TASKS = {
         2000,
         further_settings=frozenset({"max_depth", "max_args"}),
     ),
+    "associative_recall": _Task(
+        associative_recall,
+        PAIRS,
+        _RECALL_ARGUMENTS,
+        further_settings=frozenset(
+            {"vocabulary_size", "num_queries", "gap_power", "num_overwrites", "filler"}
+        ),
+    ),
 }
 TASKS = tuple(_TASKS)
 
@@ -95,7 +111,7 @@ def find_task(task):
 def load_task(task, split="train", num_examples=None, digits=None, seed=0, **settings):
     """Draws a split of a task with the lengths and sizes of the papers.
 
-    The digit tasks (all but `"dyck"` and `"listops"`) train on 1 to `digits` digits
+    The digit tasks (all but the last three of `TASKS`) train on 1 to `digits` digits
     and are evaluated on three ranges, see `split_lengths`. `"repeated_copy"` repeats
     3 times, and 4 times in `"far"`.
 
@@ -103,7 +119,8 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
     (above 8, below 32), `"ood"` depth 8 and lengths above 32 and below 64, `"far"`
     depths 9 to 12 and these lengths. `"listops"` has lengths above 500 and below 2000
     in `"train"` and `"id"`; the papers know no longer ones, here `"ood"` reaches to
-    3000 and `"far"` from there to 4000.
+    3000 and `"far"` from there to 4000. `"associative_recall"` has 8 pairs in 64 cells
+    in `"train"` and `"id"`, 16 in 128 in `"ood"` and 32 in 256 in `"far"`.
 
     Args:
         task: String. One of `TASKS`.
@@ -112,12 +129,13 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
             51200 rows to train on and 2560 per evaluation split (12800 and 2048 for
             `"dyck"`, 96000 and 2000 for `"listops"`).
         digits: Positive integer. The largest number of digits to train on. `None`
-            means 10. Must be `None` for `"dyck"` and `"listops"`.
+            means 10. Must be `None` for `"dyck"`, `"listops"` and
+            `"associative_recall"`.
         seed: Non-negative integer.
         **settings: Arguments of the function that is named like the task, in place of
             what the split would have: `min_digits` and `max_digits` (both for rows of
-            any other length), `repeats`, or for `"dyck"` and `"listops"` the depths
-            and lengths.
+            any other length), `repeats`, for `"dyck"` and `"listops"` the depths
+            and lengths, or any argument of `associative_recall`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays, see the function that is
@@ -177,7 +195,8 @@ def encode(text, task="addition"):
             `S` for the start, `E` for the end, `M` for a mask and `C` for the token
             that the papers keep in reserve. `"dyck"` has the brackets `[](){}<>`, `_`,
             `M` and `.`; `"listops"` has `[MIN`, `[MAX`, `[MED`, `[SM`, `]`, digits
-            and `.`, and its round brackets are skipped. Blanks part the symbols; where
+            and `.`, and its round brackets are skipped; `"associative_recall"` has
+            `k1`, `v1`, `k2`, `v2` and so on, and `.`. Blanks part the symbols; where
             all symbols are single characters they may be left out.
         task: String. One of `TASKS`.
 

@@ -70,3 +70,6 @@ BRACKETS = Vocabulary("[](){}<>_M.", pad=".", mask="M")
 EXPRESSIONS = Vocabulary(
     [".", *"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]"], pad=".", ignored="()"
 )
+PAIRS = Vocabulary(
+    [".", *(f"{kind}{number}" for number in range(1, 4097) for kind in "kv")], pad="."
+)

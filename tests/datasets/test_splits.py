@@ -5,7 +5,8 @@ import pytest
 
 from keras_nam import datasets
 
-DIGIT_TASKS = tuple(task for task in datasets.TASKS if task not in ("dyck", "listops"))
+OTHER_TASKS = ("dyck", "listops", "associative_recall")
+DIGIT_TASKS = tuple(task for task in datasets.TASKS if task not in OTHER_TASKS)
 
 # Small enough for the splits to run into each other if nothing kept them apart.
 SMALL = {
@@ -17,6 +18,7 @@ SMALL = {
     "reduction": {"min_digits": 1, "max_digits": 2},
     "dyck": {"min_depth": 1, "max_depth": 2, "min_length": 2, "max_length": 7},
     "listops": {"max_depth": 2, "max_args": 2, "min_length": 1, "max_length": 6},
+    "associative_recall": {"num_pairs": 2, "length": 7, "vocabulary_size": 9},
 }
 
 
@@ -107,6 +109,7 @@ def test_split_lengths():
         ("reduction", (21, 21, 33, 45)),
         ("dyck", (40, 40, 72, 76)),
         ("listops", (2000, 2000, 3000, 4000)),
+        ("associative_recall", (64, 64, 128, 256)),
     ],
 )
 def test_load_task_has_the_row_lengths_of_the_papers(task, row_lengths):
@@ -210,6 +213,6 @@ def test_load_task_arguments():
         datasets.load_task("copy", "test")
     with pytest.raises(ValueError, match="Received: digits=0"):
         datasets.load_task("copy", digits=0)
-    for task in ("dyck", "listops"):
+    for task in OTHER_TASKS:
         with pytest.raises(ValueError, match="Received: digits=10"):
             datasets.load_task(task, digits=10)
