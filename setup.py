@@ -24,6 +24,8 @@ EXTRAS = {
     # keras-tuner imports TensorBoard without declaring it.
     "tuner": ["keras-tuner>=1.4.7", "tensorboard"],
     "plots": ["matplotlib>=3.7"],
+    # The handwritten digits that come with it.
+    "images": ["scikit-learn"],
 }
 EXTRAS["test"] = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}

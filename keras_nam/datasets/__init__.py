@@ -1,11 +1,16 @@
-"""The papers' algorithmic tasks, as arrays and as TensorFlow Datasets."""
+"""The papers' tasks, as arrays and as TensorFlow Datasets."""
 
 from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.expressions import listops_text
 from keras_nam.datasets.loading import load
+from keras_nam.datasets.long_range import LONG_RANGE_TASKS
+from keras_nam.datasets.long_range import LongRangeInfo
+from keras_nam.datasets.long_range import load_long_range
+from keras_nam.datasets.long_range import long_range_info
 from keras_nam.datasets.numbers import addition
 from keras_nam.datasets.numbers import arithmetic
+from keras_nam.datasets.pathfinder import pathfinder
 from keras_nam.datasets.queries import encode_question
 from keras_nam.datasets.queries import query
 from keras_nam.datasets.recall import associative_recall
@@ -21,6 +26,8 @@ from keras_nam.datasets.tasks import encode
 from keras_nam.datasets.tasks import load_task
 
 __all__ = [
+    "LONG_RANGE_TASKS",
+    "LongRangeInfo",
     "SPLITS",
     "TASKS",
     "addition",
@@ -34,7 +41,10 @@ __all__ = [
     "listops",
     "listops_text",
     "load",
+    "load_long_range",
     "load_task",
+    "long_range_info",
+    "pathfinder",
     "query",
     "reduction",
     "repeated_copy",

@@ -1,7 +1,7 @@
 """The tasks as TensorFlow Datasets builders.
 
-Importing this module registers them, so that `tfds.load("nam_addition")` works. Rows
-are computed, never downloaded.
+Importing this module registers them, so that `tfds.load("nam_addition")` works, and
+those of `long_range_builders` too. Rows are computed, never downloaded.
 """
 
 import dataclasses
@@ -10,19 +10,13 @@ import json
 
 import numpy as np
 
+# Imported to register its builders with those of this module.
+from keras_nam.datasets import long_range_builders  # noqa: F401
 from keras_nam.datasets.arguments import check_choice
 from keras_nam.datasets.arguments import check_integer
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.tasks import load_task
-
-try:
-    import tensorflow_datasets as tfds
-except ImportError as error:
-    raise ImportError(
-        "The dataset builders need TensorFlow Datasets, an optional extra. Install it "
-        "with `pip install keras_nam[datasets]`. The functions of "
-        "`keras_nam.datasets` that return arrays work without it."
-    ) from error
+from keras_nam.datasets.tfds_import import tfds
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

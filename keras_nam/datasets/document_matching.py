@@ -1,0 +1,77 @@
+"""Pairs of texts that belong together or do not, as byte strings and labels."""
+
+import numpy as np
+
+from keras_nam.datasets.folders import find_files
+from keras_nam.datasets.held_out import GENERATED_SPLITS
+from keras_nam.datasets.held_out import split_of
+from keras_nam.datasets.splits import random_generator
+
+_AAN_PARTS = {"train": "train", "validation": "eval", "test": "test"}
+
+
+def read_aan(split, folder):
+    """Reads pairs of papers of the ACL Anthology Network; 1 where one cites the other.
+
+    Each line of a file is `label, id1, id2, text1, text2`, with tabs between.
+    """
+    name = f"new_aan_pairs.{_AAN_PARTS[split]}.tsv"
+    [path, *_] = find_files("aan", folder, name)
+    pairs, labels = [], []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            pieces = line.rstrip(b"\r\n").split(b"\t")
+            if len(pieces) != 5:
+                raise ValueError(
+                    "A line must hold a label, two ids and two texts, with tabs "
+                    f"between. Received: line {number} of {path} with {len(pieces)} "
+                    "pieces"
+                )
+            labels.append(int(float(pieces[0])))
+            pairs.append((pieces[3], pieces[4]))
+    return pairs, np.array(labels)
+
+
+def draw_brown_pairs(split, folder, length, num_examples, seed):
+    """Draws pairs of passages of the Brown corpus; 1 for passages of one document.
+
+    A document is cut into passages that fill `length` bytes up to their last word.
+    Two passages of a pair are at different places of their documents, whatever the
+    label, and labels are balanced.
+    """
+    documents = []
+    for path in find_files("brown", folder, "c[a-r][0-9][0-9]"):
+        words = path.read_bytes().split()
+        text = b" ".join(word.rpartition(b"/")[0] for word in words)
+        if split_of(text) == split:
+            documents.append(_passages(text, length))
+    documents = [passages for passages in documents if len(passages) > 1]
+    if len(documents) < 2:
+        raise ValueError(
+            f"Split '{split}' must have at least two documents of two passages each. "
+            f"Received: {len(documents)} such documents with length={length}"
+        )
+    random = random_generator("matching", GENERATED_SPLITS[split], seed)
+    labels = random.permutation(np.arange(num_examples) % 2)
+    pairs = []
+    for label in labels:
+        first, other = random.choice(len(documents), 2, replace=False)
+        second = first if label else other
+        place = random.integers(len(documents[first]))
+        # Every place of the second document but the one taken in the first.
+        places = [i for i in range(len(documents[second])) if i != place]
+        place_of_second = places[random.integers(len(places))]
+        pairs.append((documents[first][place], documents[second][place_of_second]))
+    return pairs, labels
+
+
+def _passages(text, length):
+    """Cuts a text between words into passages of at most `length` bytes, all full."""
+    passages = []
+    while len(text) > length:
+        end = text.rfind(b" ", 0, length + 1)
+        if end <= 0:
+            end = length
+        passages.append(text[:end])
+        text = text[end:].lstrip()
+    return passages

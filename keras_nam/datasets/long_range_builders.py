@@ -1,0 +1,132 @@
+"""The Long Range Arena as TensorFlow Datasets builders.
+
+Importing `keras_nam.datasets.builders` registers them, so that
+`tfds.load("nam_pathfinder")` works.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from keras_nam.datasets.arguments import check_integer
+from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
+from keras_nam.datasets.long_range import load_long_range
+from keras_nam.datasets.tfds_import import tfds
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class LongRangeConfig(tfds.core.BuilderConfig):
+    """Source, length, sizes and seed of a data set of the Long Range Arena.
+
+    The name follows from them and is part of the folder on disk, so data sets of
+    different settings never take each other's place.
+
+    Args:
+        source: String. See `load_long_range`, as for the other arguments.
+        folder: String or path.
+        length: Positive integer.
+        train_examples: Positive integer. The size of split `"train"`. `None` means all
+            rows, or the size of the benchmark.
+        evaluation_examples: Positive integer. The size of `"validation"` and `"test"`.
+        seed: Non-negative integer.
+        settings: Dictionary of the further settings of the source.
+    """
+
+    name: str = dataclasses.field(default="", init=False)
+    source: str | None = None
+    folder: str | os.PathLike | None = None
+    length: int | None = None
+    train_examples: int | None = None
+    evaluation_examples: int | None = None
+    seed: int = 0
+    settings: dict | None = None
+
+    def __post_init__(self):
+        check_integer("seed", self.seed, at_least=0)
+        for name in ("length", "train_examples", "evaluation_examples"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), at_least=1)
+        chosen = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(LongRangeConfig)
+            if field.name not in ("name", "version", "release_notes", "description")
+            and getattr(self, field.name) not in (None, field.default, {})
+        }
+        if not chosen:
+            self.name = "benchmark"
+            return
+        # Written out, they could exceed what a file system takes as a folder name.
+        text = json.dumps(chosen, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.name = f"{self.source or 'benchmark'}-{digest[:16]}"
+
+
+class LongRangeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Base of the builders; a subclass names its task."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    BUILDER_CONFIGS = [LongRangeConfig()]
+
+    TASK = None
+
+    def _info(self):
+        shape = (2, None) if self.TASK == "matching" else (None,)
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=f"Task '{self.TASK}' in the manner of the Long Range Arena.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "inputs": tfds.features.Tensor(shape=shape, dtype=np.int32),
+                    "label": tfds.features.Tensor(shape=(), dtype=np.int32),
+                }
+            ),
+            supervised_keys=("inputs", "label"),
+            homepage="https://arxiv.org/abs/2011.04006",
+        )
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in LONG_RANGE_SPLITS}
+
+    def _generate_examples(self, split):
+        config = self.builder_config
+        is_training = split == "train"
+        columns = load_long_range(
+            self.TASK,
+            split,
+            config.source,
+            config.folder,
+            config.length,
+            config.train_examples if is_training else config.evaluation_examples,
+            config.seed,
+            **(config.settings or {}),
+        )
+        for index, (inputs, label) in enumerate(zip(*columns, strict=True)):
+            yield index, {"inputs": inputs, "label": label}
+
+
+class NamPixels(LongRangeBuilder):
+    """See `keras_nam.datasets.load_long_range`."""
+
+    TASK = "pixels"
+
+
+class NamPathfinder(LongRangeBuilder):
+    """See `keras_nam.datasets.load_long_range`."""
+
+    TASK = "pathfinder"
+
+
+class NamText(LongRangeBuilder):
+    """See `keras_nam.datasets.load_long_range`."""
+
+    TASK = "text"
+
+
+class NamMatching(LongRangeBuilder):
+    """See `keras_nam.datasets.load_long_range`."""
+
+    TASK = "matching"
