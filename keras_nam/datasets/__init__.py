@@ -1,6 +1,7 @@
 """The papers' tasks, as arrays and as TensorFlow Datasets."""
 
 from keras_nam.datasets.brackets import dyck
+from keras_nam.datasets.dashed_paths import pathfinder
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.expressions import listops_text
 from keras_nam.datasets.loading import load
@@ -10,7 +11,6 @@ from keras_nam.datasets.long_range import load_long_range
 from keras_nam.datasets.long_range import long_range_info
 from keras_nam.datasets.numbers import addition
 from keras_nam.datasets.numbers import arithmetic
-from keras_nam.datasets.pathfinder import pathfinder
 from keras_nam.datasets.queries import encode_question
 from keras_nam.datasets.queries import query
 from keras_nam.datasets.recall import associative_recall

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_nam.datasets.byte_tokens import encode_bytes
+from keras_nam.datasets.dashed_paths import pathfinder
 from keras_nam.datasets.document_matching import draw_brown_pairs
 from keras_nam.datasets.document_matching import read_aan
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.folders import EXPECTED
 from keras_nam.datasets.held_out import GENERATED_SPLITS
 from keras_nam.datasets.held_out import choose
-from keras_nam.datasets.pathfinder import pathfinder
 from keras_nam.datasets.pixels import read_cifar
 from keras_nam.datasets.pixels import read_digits
 from keras_nam.datasets.pixels import read_fashion

@@ -8,6 +8,8 @@ from keras_nam.datasets.folders import find_files
 from keras_nam.datasets.held_out import split_of
 from keras_nam.datasets.stored_datasets import read_stored
 
+_NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
+
 
 def read_imdb(split, folder):
     """Reads film reviews from a folder in the layout of aclImdb; 1 is positive.
@@ -53,7 +55,7 @@ def read_reviews(split, folder):
 def read_spam(split, folder):
     """Reads mails without their headers, which would tell the class; 1 is spam.
 
-    Mails whose text comes again are left out.
+    Mails whose text comes again, apart from digits and the like, are left out.
     """
     texts, labels = [], []
     for path in find_files("spam", folder, "*am*/[0-9]*.*"):
@@ -70,7 +72,13 @@ def read_spam(split, folder):
 
 
 def _distinct(texts, labels, split):
-    """Keeps the texts of a split, each once, and none that is empty."""
-    first = {text: label for text, label in zip(texts[::-1], labels[::-1], strict=True)}
-    kept = [text for text in first if text and split_of(text) == split][::-1]
-    return kept, np.array([first[text] for text in kept])
+    """Keeps the texts of a split, each once, and none that has no letter.
+
+    Texts that differ in blanks, digits or punctuation alone count as one: mass mails
+    often come with another number in each.
+    """
+    first = {}
+    for text, label in zip(texts, labels, strict=True):
+        first.setdefault(text.lower().translate(None, _NO_LETTERS), (text, label))
+    kept = [pair for key, pair in first.items() if key and split_of(key) == split]
+    return [text for text, _ in kept], np.array([label for _, label in kept], int)

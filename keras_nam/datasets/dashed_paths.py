@@ -10,12 +10,12 @@ from keras_nam.datasets.splits import random_generator
 
 _NUM_PATHS = 3
 _DISTRACTOR_DASHES = 2
-_DASH = 1.75
+_DASH = 2.0
 _DASH_WIDTH = 1.0
-_DOT_RADIUS = 1.5
+_DOT_RADIUS = 1.25
 _TOLERANCE = 1.0
 
-_IMAGES_PER_ROUND = 1024
+_MAX_SETS = 1024
 _MAX_FRUITLESS_ROUNDS = 20
 
 
@@ -87,7 +87,9 @@ def pathfinder(
                 "There is no room for so many paths of such lengths. Received: "
                 f"num_dashes={num_dashes}, num_distractors={num_distractors}"
             )
-        curves = draw_curves(random, _IMAGES_PER_ROUND, steps)
+        # Fewer than half of the sets of paths have ends that will do.
+        sets = min(_MAX_SETS, 64 + 4 * (num_examples - done))
+        curves = draw_curves(random, sets, steps)
         kept, joined, parted = _choose_dots(np.stack(curves[:_NUM_PATHS], 1))
         kept = kept[: num_examples - done]
         fruitless_rounds = 0 if len(kept) else fruitless_rounds + 1
@@ -119,7 +121,7 @@ def _choose_dots(paths):
     is_joined = first // 2 == second // 2
     joined, parted = pairs[:, is_joined], pairs[:, ~is_joined]
     differences = np.abs(_measures(joined)[:, :, None] - _measures(parted)[:, None])
-    largest = differences.max(axis=-1).reshape(sets, -1)
+    largest = differences.max(axis=-1).reshape(sets, np.prod(differences.shape[1:3]))
     best = largest.argmin(axis=1)
     kept = np.flatnonzero(largest[np.arange(sets), best] < _TOLERANCE)
     of_joined, of_parted = np.divmod(best[kept], parted.shape[1])
