@@ -1,0 +1,58 @@
+"""The long-range example runs, and its table adds up."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("attention", ["nam", "softmax", "linear"])
+def test_a_few_steps_on_digits(attention):
+    pytest.importorskip("sklearn")
+    example = load("long_range")
+    results, model = example.run("pixels", attention, steps=2, verbose=0)
+    assert results["length"] == 64
+    assert 0 <= results["accuracy"] <= 1
+    assert results["parameters"] == model.count_params()
+
+
+def test_schedules_are_those_of_the_paper():
+    schedule = load("long_range").Schedule
+    rsqrt = schedule(0.05, "rsqrt", 1000, 80_000)
+    np.testing.assert_allclose(rsqrt(499), 0.05 * 0.5 / 1000**0.5, rtol=1e-5)
+    np.testing.assert_allclose(rsqrt(3999), 0.05 / 4000**0.5, rtol=1e-5)
+    cosine = schedule(1e-3, "cosine", 10, 100)
+    np.testing.assert_allclose(cosine(4), 0.5e-3, rtol=1e-5)
+    np.testing.assert_allclose(cosine(59), 0.5e-3, rtol=1e-5)
+    assert schedule.from_config(cosine.get_config()).get_config()["warmup"] == 10
+
+
+def test_every_preset_builds():
+    example = load("long_range")
+    for tasks in example.PRESETS.values():
+        assert set(tasks) == set(example.TASKS)
+    preset = {**example.PRESETS["paper"]["matching"], "width": 8, "intermediate": 4}
+    model = example.build_model("matching", "linear", preset, 50)
+    assert isinstance(model, keras.Model)
+    texts = np.ones((2, 20), "int32")
+    assert model([texts, texts]).shape == (2, 2)
+
+
+def test_the_table():
+    table = load("long_range_table")
+    result = {"task": "pixels", "length": 64, "attention": "nam"}
+    result |= {"steps_per_second": 5.0, "peak_megabytes": 700.4}
+    group = [{**result, "accuracy": a} for a in (0.5, 0.7)]
+    row = list(table.rows([group]))[-1]
+    assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 5.0 | 700 |"
