@@ -159,6 +159,7 @@ class NAMAttention(keras.layers.Layer):
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
+        self._features = (query_shape[-1], value_shape[-1], key_shape[-1])
         key, value = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim)
         self.query_dense = self._project("query", query_shape, key)
         self.key_dense = self._project("key", key_shape, key)
@@ -197,8 +198,8 @@ class NAMAttention(keras.layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
-        self._check_call(query, value, use_causal_mask, return_attention_scores)
-        mask = source_mask(attention_mask, value_mask, key_mask)
+        self._check_call(query, value, key, use_causal_mask, return_attention_scores)
+        mask = source_mask(value.shape[:2], attention_mask, value_mask, key_mask)
         key = value if key is None else key
         query, key, value = (
             ops.cast(x, self.compute_dtype) for x in (query, key, value)
@@ -251,8 +252,8 @@ class NAMAttention(keras.layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
-        self._check_call(query, value, use_causal_mask, return_attention_scores)
-        source_mask(attention_mask, value_mask, key_mask)
+        self._check_call(query, value, key, use_causal_mask, return_attention_scores)
+        source_mask(value.shape[:2], attention_mask, value_mask, key_mask)
         shape = self.compute_output_shape(query.shape, value.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)
         if not return_memory:
@@ -312,7 +313,13 @@ class NAMAttention(keras.layers.Layer):
                 erase = ops.where(kept > 0, erase, 0.0)
         return write, erase, read
 
-    def _check_call(self, query, value, use_causal_mask, return_attention_scores):
+    def _check_call(self, query, value, key, use_causal_mask, return_attention_scores):
+        given = tuple(None if x is None else x.shape[-1] for x in (query, value, key))
+        if self.built and not fits(given, self._features):
+            raise ValueError(
+                "The layer was built for features of the sizes "
+                f"{self._features} of query, value and key. Received: {given}"
+            )
         if return_attention_scores:
             raise ValueError(
                 "A memory has no attention scores; `return_memory=True` returns what "

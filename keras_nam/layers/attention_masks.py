@@ -3,11 +3,14 @@
 import numpy as np
 from keras import ops
 
+from keras_nam.shapes import fits
 
-def source_mask(attention_mask, *masks):
+
+def source_mask(shape, attention_mask, *masks):
     """The positions of the source that may enter the memory.
 
     Args:
+        shape: Tuple `(batch, source)`, the shape of the positions.
         attention_mask: Boolean tensor of shape `(batch, source)`, `(batch, 1, source)`
             or `(batch, target, source)`, with further axes of size 1 for heads, or
             `None`.
@@ -17,13 +20,19 @@ def source_mask(attention_mask, *masks):
         Boolean tensor of shape `(batch, source)`, or `None` for all positions.
 
     Raises:
-        ValueError: If `attention_mask` hides a position from some queries only.
+        ValueError: If `attention_mask` hides a position from some queries only, or a
+            mask has another shape.
     """
     masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
     if attention_mask is not None:
         masks.append(_of_source(attention_mask))
     combined = None
     for mask in masks:
+        if not fits(tuple(mask.shape), tuple(shape)):
+            raise ValueError(
+                f"Masks of the source must have shape (batch, source), here {shape}. "
+                f"Received: a mask of shape {tuple(mask.shape)}"
+            )
         combined = mask if combined is None else ops.logical_and(combined, mask)
     return combined
 
@@ -46,7 +55,7 @@ def _of_source(attention_mask):
         )
     if all(size == 1 for size in shape[1:-1]):
         mask = ops.convert_to_tensor(attention_mask)
-        return ops.cast(ops.reshape(mask, (-1, ops.shape(mask)[-1])), "bool")
+        return ops.cast(ops.squeeze(mask, tuple(range(1, len(shape) - 1))), "bool")
     rows = _numpy(attention_mask)
     if rows is not None and rows.size:
         rows = rows.astype(bool).reshape(shape[0], -1, shape[-1])

@@ -60,7 +60,11 @@ def solve_writes(key, value, erase):
     system = ops.tril(erase * overlaps, -1) + identity
     both = ops.concatenate([value, erase * key], axis=-1)
     solution = ops.solve_triangular(system, both, lower=True)
-    return ops.split(solution, [value.shape[-1]], axis=-1)
+    width = ops.shape(value)[-1]
+    if None in (value.shape[-1], solution.shape[-1]):
+        return solution[..., :width], solution[..., width:]
+    # The gradient of a split is cheaper than those of two slices.
+    return ops.split(solution, [width], axis=-1)
 
 
 def _chunk_starts(key, added, decay, memory):

@@ -309,5 +309,12 @@ def test_wrong_arguments():
         make("nam")(x, x[:, :3], use_causal_mask=True)
     with pytest.raises(ValueError, match="use_causal_mask=True"):
         make("erase")(x, x)
+    with pytest.raises(ValueError, match="features of the sizes"):
+        make("nam")(x, x[..., :3])
+    for mask in (np.ones((4, 4), bool), np.ones((2, 3), bool)):
+        with pytest.raises(ValueError, match="Masks of the source"):
+            make("nam")(x, x, attention_mask=mask)
+        with pytest.raises(ValueError, match="Masks of the source"):
+            make("nam")(x, x, value_mask=mask)
     with pytest.raises(ValueError, match="initial_memory"):
         make("nam")(x, x, initial_memory=np.zeros((2, 2, 3, 3), "float32"))
