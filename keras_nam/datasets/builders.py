@@ -10,13 +10,15 @@ import json
 
 import numpy as np
 
-# Imported to register its builders with those of this module.
-from keras_nam.datasets import long_range_builders  # noqa: F401
 from keras_nam.datasets.arguments import check_choice
 from keras_nam.datasets.arguments import check_integer
+from keras_nam.datasets.long_range_builders import LongRangeConfig
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.tasks import load_task
 from keras_nam.datasets.tfds_import import tfds
+
+# The config of the builders that are registered along with those of this module.
+__all__ = ["LongRangeConfig", "TaskConfig"]
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

@@ -130,10 +130,10 @@ def load_long_range(
     inputs.shape  # (10, 1024)
 
     # Expressions that a CPU learns in minutes.
-    inputs, labels = keras_nam.datasets.load_long_range(
+    expressions, values = keras_nam.datasets.load_long_range(
         "listops", num_examples=100, min_length=5, max_length=50, max_depth=4
     )
-    inputs.shape  # (100, 50)
+    expressions.shape  # (100, 50)
     ```
 
     Raises:

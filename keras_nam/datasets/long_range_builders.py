@@ -16,6 +16,16 @@ from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 from keras_nam.datasets.long_range import load_long_range
 from keras_nam.datasets.tfds_import import tfds
 
+_SETTINGS = (
+    "source",
+    "folder",
+    "length",
+    "train_examples",
+    "evaluation_examples",
+    "seed",
+    "settings",
+)
+
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class LongRangeConfig(tfds.core.BuilderConfig):
@@ -31,7 +41,7 @@ class LongRangeConfig(tfds.core.BuilderConfig):
         train_examples: Positive integer. The size of split `"train"`. `None` means all
             rows, or the size of the benchmark.
         evaluation_examples: Positive integer. The size of `"validation"` and `"test"`.
-        seed: Non-negative integer.
+        seed: Non-negative integer. `None` means 0.
         settings: Dictionary of the further settings of the source.
     """
 
@@ -41,19 +51,23 @@ class LongRangeConfig(tfds.core.BuilderConfig):
     length: int | None = None
     train_examples: int | None = None
     evaluation_examples: int | None = None
-    seed: int = 0
+    seed: int | None = None
     settings: dict | None = None
 
     def __post_init__(self):
-        check_integer("seed", self.seed, at_least=0)
-        for name in ("length", "train_examples", "evaluation_examples"):
-            if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), at_least=1)
+        for name, at_least in (
+            ("length", 1),
+            ("train_examples", 1),
+            ("evaluation_examples", 1),
+            ("seed", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, check_integer(name, value, at_least))
         chosen = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(LongRangeConfig)
-            if field.name not in ("name", "version", "release_notes", "description")
-            and getattr(self, field.name) not in (None, field.default, {})
+            name: getattr(self, name)
+            for name in _SETTINGS
+            if getattr(self, name) not in (None, {})
         }
         if not chosen:
             self.name = "benchmark"
@@ -101,7 +115,7 @@ class LongRangeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             config.folder,
             config.length,
             config.train_examples if is_training else config.evaluation_examples,
-            config.seed,
+            0 if config.seed is None else config.seed,
             **(config.settings or {}),
         )
         for index, (inputs, label) in enumerate(zip(*columns, strict=True)):

@@ -11,18 +11,20 @@ from keras_nam.datasets.curves import draw_curves
 
 
 def regions(image):
-    """Labels of the connected pixels of a boolean image, 0 for the ground."""
-    marks = np.where(image, np.arange(1, image.size + 1).reshape(image.shape), 0)
-    while True:
-        padded = np.pad(marks, 1)
-        height, width = image.shape
-        windows = [
-            padded[i : i + height, j : j + width] for i in range(3) for j in range(3)
-        ]
-        grown = np.where(image, np.max(windows, axis=0), 0)
-        if (grown == marks).all():
-            return marks
-        marks = grown
+    """Numbers the regions of a boolean image from 1 on, 0 for the ground."""
+    marks = np.zeros(image.shape, int)
+    for start in np.argwhere(image):
+        if marks[tuple(start)]:
+            continue
+        mark = marks.max() + 1
+        pending = [tuple(start)]
+        while pending:
+            row, column = pending.pop()
+            if image[row, column] and not marks[row, column]:
+                marks[row, column] = mark
+                pending += [(row - 1, column), (row + 1, column)]
+                pending += [(row, column - 1), (row, column + 1)]
+    return marks
 
 
 def dots_of(image):
