@@ -1,5 +1,7 @@
 """Pairs of texts that belong together or do not, as byte strings and labels."""
 
+import ast
+
 import numpy as np
 
 from keras_nam.datasets.folders import find_files
@@ -13,7 +15,8 @@ _AAN_PARTS = {"train": "train", "validation": "eval", "test": "test"}
 def read_aan(split, folder):
     """Reads pairs of papers of the ACL Anthology Network; 1 where one cites the other.
 
-    Each line of a file is `label, id1, id2, text1, text2`, with tabs between.
+    Each line of a file is `label, id1, id2, text1, text2`, with tabs between. Texts
+    may be Python literals of bytes, `b'...'`, as in the published files.
     """
     name = f"new_aan_pairs.{_AAN_PARTS[split]}.tsv"
     [path, *_] = find_files("aan", folder, name)
@@ -28,8 +31,18 @@ def read_aan(split, folder):
                     "pieces"
                 )
             labels.append(int(float(pieces[0])))
-            pairs.append((pieces[3], pieces[4]))
+            pairs.append((_written_out(pieces[3]), _written_out(pieces[4])))
     return pairs, np.array(labels)
+
+
+def _written_out(text):
+    """Returns what a literal of bytes stands for, and any other text as it is."""
+    if text[:2] in (b"b'", b'b"'):
+        try:
+            return ast.literal_eval(text.decode("ascii"))
+        except (SyntaxError, ValueError):
+            pass
+    return text
 
 
 def draw_brown_pairs(split, folder, length, num_examples, seed):

@@ -96,6 +96,11 @@ def load_long_range(
     of each text or image decides, so a text that comes twice never falls into two
     splits. For `"brown"`, it decides on whole documents.
 
+    After `import keras_nam.datasets.builders`, the tasks are TensorFlow Datasets as
+    well: `tfds.load("nam_pathfinder")`, and `"nam_pixels"`, `"nam_text"` and
+    `"nam_matching"`, with the arguments in `builder_kwargs={"config":
+    LongRangeConfig(source="spam", folder="mails")}`.
+
     Args:
         task: String. One of `LONG_RANGE_TASKS`.
         split: String, one of `"train"`, `"validation"`, `"test"`. The validation rows
@@ -111,8 +116,8 @@ def load_long_range(
             their size, with 1024 as the default.
         num_examples: Non-negative integer. `None` means all rows of the source; where
             they are drawn, the sizes of the benchmark: 96000, 2000 and 2000 for
-            `"listops"`, and 160000, 20000 and 20000 for `"pathfinder"`; and 16000,
-            2000 and 2000 for `"brown"`.
+            `"listops"`, and 160000, 20000 and 20000 for `"pathfinder"`, which takes
+            minutes to draw; and 16000, 2000 and 2000 for `"brown"`.
         seed: Non-negative integer. It draws rows, or puts them in random order.
         **settings: `max_depth`, `max_args`, `min_length` and `max_length` for
             `"listops"`, `num_dashes` and `num_distractors` for `"pathfinder"`, and

@@ -68,7 +68,7 @@ def write_fashion(folder):
 def write_aan(folder):
     for part in ("train", "eval", "test"):
         lines = [
-            f"{index % 2}.0\tP{index}\tQ{index}\tFirst {part} {index}\tSecond 'text'\n"
+            f"{index % 2}.0\tP{index}\tQ{index}\tb'First {part}\\n{index}'\tIt's\n"
             for index in range(6)
         ]
         (folder / f"new_aan_pairs.{part}.tsv").write_text("".join(lines))

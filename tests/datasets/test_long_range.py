@@ -178,9 +178,9 @@ def test_aan(folder):
         assert inputs.shape == (6, 2, 30)
         for pair, label in zip(inputs, labels, strict=True):
             first, second = texts_of(pair)
-            assert first.startswith(f"First {part} ".encode())
+            assert first.startswith(f"First {part}\n".encode())
             assert int(first.split()[-1]) % 2 == label
-            assert second == b"Second 'text'"
+            assert second == b"It's"
     inputs, _ = load_long_range("matching", folder=path)
     assert inputs.shape == (6, 2, 4000)
     (path / "new_aan_pairs.test.tsv").write_text("1.0\ta\tb\tonly one\n")
