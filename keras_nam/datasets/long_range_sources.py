@@ -85,7 +85,7 @@ def _pathfinder(split, length, num_examples, seed, **settings):
         split=GENERATED_SPLITS[split],
         **settings,
     )
-    return images.reshape(len(images), -1).astype(np.int32), labels
+    return images.reshape(len(images), side * side).astype(np.int32), labels
 
 
 def _pixels(read, split, length, num_examples, seed, **settings):

@@ -66,6 +66,14 @@ def test_generated(task):
     assert not seen[0] & (seen[1] | seen[2])
 
 
+@pytest.mark.parametrize("task", ["listops", "pathfinder"])
+def test_no_rows(task):
+    inputs, labels = load_long_range(task, num_examples=0, **SMALL[task])
+    assert inputs.shape == (0, 20 if task == "listops" else 1024)
+    assert labels.shape == (0,)
+    assert inputs.dtype == labels.dtype == np.int32
+
+
 def test_generated_lengths():
     whole, _ = load_long_range("listops", num_examples=5, **SMALL["listops"])
     for length in (7, 30):
