@@ -1,8 +1,9 @@
-"""The TensorFlow part of the package: one loop over time.
+"""The TensorFlow part of the package: a loop over time, checks, and a lock.
 
 Everything above this file is plain `keras.ops`. The loop lives here because
 `keras.ops.scan` cannot be differentiated under XLA on TensorFlow (its while loop
-has no bound) and demands that a step's output looks like its state.
+has no bound) and demands that a step's output looks like its state. Keras has no
+checks of values that are known only when a graph runs, nor a lock inside a graph.
 """
 
 import tensorflow as tf
@@ -103,3 +104,52 @@ def _unrolled(step, state, sequences, reverse, length):
         elements = tree.map_structure(lambda x, at=at: x[at], sequences)
         state, outputs[at] = step(state, elements)
     return state, tree.map_structure(lambda *steps: tf.stack(steps), *outputs)
+
+
+def require(condition, message, tensor):
+    """Returns `tensor`, or fails with `message` if `condition` is false.
+
+    Args:
+        condition: Boolean scalar tensor.
+        message: String.
+        tensor: What is computed from the result waits for the check.
+
+    Raises:
+        ValueError: If `condition` is false. In a graph, which has no exceptions of
+            Python, it is `tf.errors.InvalidArgumentError` when the graph runs, and
+            nothing if XLA compiles it.
+    """
+    if tf.executing_eagerly():
+        if not bool(condition):
+            raise ValueError(message)
+        return tensor
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+        return tf.identity(tensor)
+
+
+def exclusive(function, name):
+    """Runs a function of a graph while no other one under the same name runs.
+
+    `tf.CriticalSection` keeps its lock outside of the graph, where a SavedModel
+    cannot find it. This one is made by the graph itself, once in a process.
+
+    Args:
+        function: Function without arguments that returns nested tensors.
+        name: String, the name of the lock.
+
+    Returns:
+        What `function` returns.
+    """
+    lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name=name))
+    with tf.control_dependencies([lock]):
+        results = function()
+    with tf.control_dependencies(tree.flatten(results)):
+        # Whoever reads the lock last, frees it.
+        freed = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
+    with tf.control_dependencies([freed]):
+        return tree.map_structure(tf.identity, results)
+
+
+def variable(value, name):
+    """Returns a variable that stands outside of every layer."""
+    return tf.Variable(value, trainable=False, name=name)

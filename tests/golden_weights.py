@@ -121,3 +121,35 @@ def nam_attention(layer):
     if layer.use_gates:
         links += [*dense(layer.write_dense, "w"), *dense(layer.read_dense, "r")]
     return links
+
+
+def few_shot(head, prefix=""):
+    """The class table and scoring of a few-shot head."""
+    links = [
+        same(head.kernel, f"{prefix}base"),
+        same(head.scale, f"{prefix}scale"),
+        same(head.bias, f"{prefix}bias"),
+    ]
+    if hasattr(head, "mean_scale"):
+        links.append(same(head.mean_scale, f"{prefix}diag_avg"))
+    if hasattr(head, "attention"):
+        attention = head.attention
+        links += [
+            *dense(attention.query_dense, f"{prefix}att.q"),
+            same(attention.keys, f"{prefix}att.keys"),
+            same(attention.scale, f"{prefix}att.scale"),
+            same(head.attended_scale, f"{prefix}diag_att"),
+        ]
+    return links
+
+
+def few_shot_gates(head, prefix=""):
+    """What says how much a NAMClassifier erases: a network, or logits."""
+    if head.gates == "position":
+        return [same(head.erase_logits, f"{prefix}erase_logits")]
+    return [
+        same(head.eraser.hidden_kernel, f"{prefix}eraser1.W"),
+        same(head.eraser.hidden_bias, f"{prefix}eraser1.b"),
+        same(head.eraser.kernel, f"{prefix}eraser2.W"),
+        same(head.eraser.bias, f"{prefix}eraser2.b"),
+    ]

@@ -9,12 +9,15 @@ NAMES = {
     "ops": [
         "memory_attention",
         "memory_read",
+        "memory_read_set",
         "memory_scan",
         "memory_write",
+        "memory_write_set",
         "unit_normalize",
     ],
     "layers": [
         "ClassToken",
+        "CosineClassifier",
         "LSAM",
         "LSAMCell",
         "LinearAttention",
@@ -22,6 +25,7 @@ NAMES = {
         "NAM",
         "NAMAttention",
         "NAMCell",
+        "NAMClassifier",
         "NAMTM",
         "NAMTMCell",
         "NAMTransformerEncoder",

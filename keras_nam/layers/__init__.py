@@ -1,12 +1,14 @@
 """Keras layers with a memory that can be read and written."""
 
 from keras_nam.layers.attention import NAMAttention
+from keras_nam.layers.cosine_classifier import CosineClassifier
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.layers.linear_attention import LinearAttention
 from keras_nam.layers.lsam import LSAM
 from keras_nam.layers.lsam import LSAMCell
 from keras_nam.layers.nam import NAM
 from keras_nam.layers.nam import NAMCell
+from keras_nam.layers.nam_classifier import NAMClassifier
 from keras_nam.layers.namtm import NAMTM
 from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.layers.pooling import ClassToken
@@ -27,5 +29,7 @@ __all__ = [
     "NAMTMCell",
     "NAMTransformerEncoder",
     "PositionEmbedding",
+    "CosineClassifier",
+    "NAMClassifier",
     "TokenEmbedding",
 ]
