@@ -141,15 +141,31 @@ def exclusive(function, name):
         What `function` returns.
     """
     lock = tf.raw_ops.MutexLock(mutex=tf.raw_ops.MutexV2(shared_name=name))
+    graph = tf.compat.v1.get_default_graph()
+    before = len(graph.get_operations())
     with tf.control_dependencies([lock]):
-        results = function()
-    with tf.control_dependencies(tree.flatten(results)):
-        # Whoever reads the lock last, frees it.
-        freed = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
-    with tf.control_dependencies([freed]):
+        results = tree.map_structure(tf.convert_to_tensor, function())
+    # The lock is given back when its last reader has run: after all assignments.
+    with tf.control_dependencies(graph.get_operations()[before:]):
+        given_back = tf.raw_ops.ConsumeMutexLock(mutex_lock=lock)
+    with tf.control_dependencies([given_back]):
         return tree.map_structure(tf.identity, results)
 
 
 def variable(value, name):
     """Returns a variable that stands outside of every layer."""
     return tf.Variable(value, trainable=False, name=name)
+
+
+def computed_alike(function):
+    """Returns a function that is compiled by itself wherever it is called.
+
+    Two graphs that compute the same may round differently, because each is optimized
+    as a whole. This one is left as it is in all graphs that call it.
+    """
+    return tf.function(function, experimental_attributes={"_noinline": True})
+
+
+def after(tensor):
+    """Returns a context whose operations wait for `tensor`."""
+    return tf.control_dependencies([tensor])

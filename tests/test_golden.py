@@ -275,7 +275,7 @@ def fsl_namblock(arrays, gates="position"):
 
     def run(feat, labels, base):
         # In the block, unlike in the classifier, base weights have any length.
-        memory = head.write(base, head.encode(feat, base), labels)
+        memory = head.combine(base, head.encode(feat, base), labels)
         num_base = base.shape[1]
         return {
             "y": memory,

@@ -84,7 +84,8 @@ class FewShotHead(keras.layers.Layer):
         """Makes the memory of all classes.
 
         Args:
-            base: Tensor of shape `(batch, num_base_classes, features)`.
+            base: Tensor of shape `(batch, num_base_classes, features)`, what
+                `base_rows` returns.
             examples: What `encode` returns.
             labels: Tensor of shape `(batch, num_examples, num_novel_classes)`, one-hot
                 rows, or zeros where there is no example.
@@ -142,8 +143,16 @@ class FewShotHead(keras.layers.Layer):
             return ops.cast(scores[0] if single else scores, self.compute_dtype)
         return ops.cast(self.scores(features, memory), self.compute_dtype)
 
-    def class_memory(self):
+    def base_rows(self, base):
+        """What the base weights are before anything is taught."""
+        return base
+
+    def class_memory(self, base=None):
         """The memory of the base classes and of all that was taught.
+
+        Args:
+            base: Tensor of shape `(num_base_classes, features)`, what `base_rows`
+                returned before. `None` means to call it.
 
         Returns:
             Tensor of shape `(num_base_classes + num_novel_classes, features)`. The
@@ -159,7 +168,9 @@ class FewShotHead(keras.layers.Layer):
             used[..., None], "float32"
         )
         labels = ops.reshape(labels, (1, slots, self.num_novel_classes))
-        return self.combine(self.kernel[None], examples, labels)[0]
+        if base is None:
+            base = self.base_rows(ops.convert_to_tensor(self.kernel))
+        return self.combine(base[None], examples, labels)[0]
 
     def episode_memory(self, support_features, support_labels, base_classes=None):
         """The memory of the base classes and of the support sets of episodes.
@@ -186,7 +197,8 @@ class FewShotHead(keras.layers.Layer):
             labels = check_novel(labels, base.shape[1], self.num_novel_classes)
             labels = ops.one_hot(labels - base.shape[1], self.num_novel_classes)
         examples = self.encode(self._prepare(support_features), base, base_classes)
-        return self.combine(base, examples, ops.cast(labels, base.dtype))
+        labels = ops.cast(labels, base.dtype)
+        return self.combine(self.base_rows(base), examples, labels)
 
     def scores(self, features, memory):
         """Compares features with the rows of a memory.

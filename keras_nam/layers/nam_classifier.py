@@ -47,8 +47,8 @@ class NAMClassifier(FewShotHead):
             they were trained, so that the order does not matter. `"in_order"`: one
             after the other, in the order of the labels, each from what the ones before
             it left, novel classes included; examples that look alike then do not
-            erase more than there is. `"batch_mean"`: as `"together"`, but every episode of a
-            batch erases the mean over the batch, as the published code does.
+            erase more than there is. `"batch_mean"`: as `"together"`, but every
+            episode erases the mean over the batch, as the published code does.
         gates: `"separate"`: two networks, as above. `"shared"`: one network serves
             both, as in the published code. `"position"`: an early form, with
             a learned erase probability for every place in the list of the base
@@ -175,13 +175,10 @@ class NAMClassifier(FewShotHead):
             examples["attended"] = self.attended_scale * attended
         return examples
 
-    def combine(self, base, examples, labels):
-        if self.gates != "position":
-            base = unit_normalize(base)
-        return self.write(base, examples, labels)
+    def base_rows(self, base):
+        return base if self.gates == "position" else unit_normalize(base)
 
-    def write(self, base, examples, labels):
-        """Writes examples to a memory of base weights of any length."""
+    def combine(self, base, examples, labels):
         num_base, num_novel = base.shape[1], labels.shape[-1]
         memory = ops.pad(base, [[0, 0], [0, num_novel], [0, 0]])
         values = ops.pad(labels, [[0, 0], [0, 0], [num_base, 0]])

@@ -2,10 +2,14 @@
 
 from keras_nam.models.classifiers import matching_classifier
 from keras_nam.models.classifiers import sequence_classifier
+from keras_nam.models.features import conv_features
+from keras_nam.models.features import residual_features
+from keras_nam.models.few_shot import FewShotClassifier
 from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
+from keras_nam.models.teachable import export_teachable
 from keras_nam.models.token_tagger import token_tagger
 
 __all__ = [
@@ -15,5 +19,9 @@ __all__ = [
     "matching_classifier",
     "namtm_tagger",
     "sequence_classifier",
+    "FewShotClassifier",
+    "conv_features",
+    "export_teachable",
+    "residual_features",
     "token_tagger",
 ]
