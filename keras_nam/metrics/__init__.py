@@ -1,9 +1,19 @@
-"""Metrics of sequences that are right as a whole, and of masked tokens."""
+"""Metrics of whole sequences, of masked tokens, and of learning from few examples."""
 
+from keras_nam.metrics.confidence import confidence_interval
+from keras_nam.metrics.few_shot import FalsePositiveRate
+from keras_nam.metrics.few_shot import GroupAccuracy
 from keras_nam.metrics.masked_perplexity import MaskedPerplexity
+from keras_nam.metrics.rejection import rejection_auroc
+from keras_nam.metrics.rejection import rejection_false_positive_rate
 from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
 
 __all__ = [
+    "FalsePositiveRate",
+    "GroupAccuracy",
     "MaskedPerplexity",
     "SequenceAccuracy",
+    "confidence_interval",
+    "rejection_auroc",
+    "rejection_false_positive_rate",
 ]
