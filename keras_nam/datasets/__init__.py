@@ -2,8 +2,16 @@
 
 from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.dashed_paths import pathfinder
+
+"""The papers' tasks, as arrays and as TensorFlow Datasets, and few-shot episodes."""
+from keras_nam.datasets.episodes import episodes
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.expressions import listops_text
+from keras_nam.datasets.glyphs import glyphs
+from keras_nam.datasets.images import digits
+from keras_nam.datasets.images import load_images
+from keras_nam.datasets.images import load_mini_imagenet
+from keras_nam.datasets.images import load_omniglot
 from keras_nam.datasets.loading import load
 from keras_nam.datasets.long_range import LONG_RANGE_TASKS
 from keras_nam.datasets.long_range import LongRangeInfo
@@ -35,13 +43,19 @@ __all__ = [
     "associative_recall",
     "copy",
     "decode",
+    "digits",
     "dyck",
     "encode",
     "encode_question",
+    "episodes",
+    "glyphs",
     "listops",
     "listops_text",
     "load",
     "load_long_range",
+    "load_images",
+    "load_mini_imagenet",
+    "load_omniglot",
     "load_task",
     "long_range_info",
     "pathfinder",

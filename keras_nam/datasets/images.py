@@ -1,0 +1,194 @@
+"""Labelled images from folders, data sets and packages, as arrays."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_nam.datasets.arguments import check_choice
+from keras_nam.datasets.arguments import check_integer
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_MINI_IMAGENET_SPLITS = ("train", "val", "test")
+
+
+def load_images(source, image_size=28, channels=1):
+    """Loads labelled images of one size into memory.
+
+    Args:
+        source: A folder with a folder of `.png`, `.jpg`, `.bmp` or `.gif` files for
+            each class; or a `tf.data.Dataset` of `(image, label)`, or of dictionaries
+            with `"image"` and `"label"`, as TensorFlow Datasets has them.
+        image_size: Positive integer, the height and width to resize to.
+        channels: 1 or 3.
+
+    Returns:
+        A tuple `(images, labels)`: float32 from 0 to 1 of shape `(n, size, size,
+        channels)`, and int32 of shape `(n,)`. Folders are numbered in the order of
+        their names.
+
+    Example:
+
+    ```python
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensors((tf.zeros((8, 8, 3), "uint8"), 3))
+    images, labels = keras_nam.datasets.load_images(dataset)
+    images.shape  # (1, 28, 28, 1)
+    ```
+
+    Raises:
+        ValueError: If there are no images, or an argument is wrong.
+    """
+    image_size = check_integer("image_size", image_size, 1)
+    if channels not in (1, 3):
+        raise ValueError(
+            f"Argument `channels` must be 1 or 3. Received: channels={channels}"
+        )
+    if isinstance(source, (str, Path)):
+        pairs = _read_folder(Path(source), channels)
+    else:
+        pairs = _read_dataset(source)
+    images, labels = [], []
+    for image, label in pairs:
+        images.append(_convert(image, image_size, channels))
+        labels.append(label)
+    if not images:
+        raise ValueError(
+            "Argument `source` must hold images: a folder with a folder of "
+            f"{', '.join(_SUFFIXES)} files for each class, or a data set. Received: "
+            f"source={source}"
+        )
+    return np.stack(images), np.array(labels, "int32")
+
+
+def digits(image_size=28):
+    """The handwritten digits that come with scikit-learn.
+
+    Args:
+        image_size: Positive integer, the height and width to resize to.
+
+    Returns:
+        A tuple `(images, labels)` of 1,797 images, as `load_images` returns them.
+
+    Example:
+
+    ```python
+    images, labels = keras_nam.datasets.digits()
+    images.shape  # (1797, 28, 28, 1)
+    ```
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "The digits come with scikit-learn. Install it with "
+            "`pip install scikit-learn`."
+        ) from error
+    image_size = check_integer("image_size", image_size, 1)
+    data = load_digits()
+    images = [_convert(x[..., None] / 16, image_size, 1) for x in data.images]
+    return np.stack(images), data.target.astype("int32")
+
+
+def load_omniglot(split="train", image_size=28, data_dir=None, download=False):
+    """Omniglot, handwritten characters of many alphabets, 20 of each.
+
+    Args:
+        split: `"train"` (964 characters) or `"test"` (659 others).
+        image_size: Positive integer, the height and width to resize to.
+        data_dir: String, the folder of TensorFlow Datasets. `None` means its default.
+        download: Boolean. Whether to download what is not there.
+
+    Returns:
+        A tuple `(images, labels)`, as `load_images` returns them, white on black.
+
+    Example: `images, labels = load_omniglot("train", download=True)`.
+
+    Raises:
+        ImportError: If TensorFlow Datasets is not installed.
+        ValueError: If the data is not there and `download` is false.
+    """
+    check_choice("split", split, ("train", "test"))
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "Omniglot needs TensorFlow Datasets. Install it with "
+            "`pip install keras_nam[datasets]`."
+        ) from error
+    try:
+        dataset = tfds.load(
+            "omniglot", split=split, data_dir=data_dir, download=download
+        )
+    except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
+        raise ValueError(
+            f"Omniglot is not in the folder of TensorFlow Datasets "
+            f"({data_dir or tfds.core.constants.DATA_DIR}). Pass `download=True` to "
+            "download it, or `data_dir`."
+        ) from error
+    images, labels = load_images(dataset, image_size)
+    return 1 - images, labels
+
+
+def load_mini_imagenet(folder, split="train", image_size=84):
+    """mini-ImageNet from a folder: it may not be passed on, so that it has no download.
+
+    Args:
+        folder: String or path with the folders `train` (64 classes), `val` (16) and
+            `test` (20), each with a folder of images for each class.
+        split: `"train"`, `"val"` or `"test"`.
+        image_size: Positive integer, the height and width to resize to.
+
+    Returns:
+        A tuple `(images, labels)`, as `load_images` returns them, in colour.
+
+    Example: `images, labels = load_mini_imagenet("mini-imagenet", "train")`.
+
+    Raises:
+        ValueError: If the folder is not there.
+    """
+    check_choice("split", split, _MINI_IMAGENET_SPLITS)
+    root = Path(folder) / split
+    if not root.is_dir():
+        raise ValueError(
+            f"Argument `folder` must hold the folders {_MINI_IMAGENET_SPLITS}, each "
+            f"with a folder of images for each class. Received: folder={folder}"
+        )
+    return load_images(root, image_size, channels=3)
+
+
+def _read_folder(root, channels):
+    import keras
+
+    if not root.is_dir():
+        return
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    mode = "grayscale" if channels == 1 else "rgb"
+    for label, folder in enumerate(folders):
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in _SUFFIXES:
+                image = keras.utils.load_img(path, color_mode=mode)
+                yield keras.utils.img_to_array(image) / 255, label
+
+
+def _read_dataset(dataset):
+    for row in dataset:
+        image, label = (row["image"], row["label"]) if isinstance(row, dict) else row
+        image = np.asarray(image)
+        if image.ndim == 2:
+            image = image[..., None]
+        yield image / (255 if image.dtype == np.uint8 else 1), int(label)
+
+
+def _convert(image, image_size, channels):
+    import tensorflow as tf
+
+    image = tf.convert_to_tensor(image, "float32")
+    if image.shape[-1] != channels:
+        gray = tf.reduce_mean(image, axis=-1, keepdims=True)
+        image = tf.repeat(gray, channels, axis=-1)
+    size = (image_size, image_size)
+    return tf.image.resize(image, size, antialias=True).numpy()
