@@ -38,12 +38,11 @@ NAMES = {
         "StreamingModel",
         "conv_features",
         "export_teachable",
-        "fit_few_shot",
         "lsam_tagger",
         "matching_classifier",
         "namtm_tagger",
-        "sequence_classifier",
         "residual_features",
+        "sequence_classifier",
         "token_tagger",
     ],
     "metrics": [

@@ -1,9 +1,7 @@
-"""The papers' tasks, as arrays and as TensorFlow Datasets."""
+"""Algorithmic tasks, the Long Range Arena and few-shot images, as arrays and builders."""
 
 from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.dashed_paths import pathfinder
-
-"""The papers' tasks, as arrays and as TensorFlow Datasets, and few-shot episodes."""
 from keras_nam.datasets.episodes import episodes
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.expressions import listops_text
@@ -35,9 +33,9 @@ from keras_nam.datasets.tasks import load_task
 
 __all__ = [
     "LONG_RANGE_TASKS",
-    "LongRangeInfo",
     "SPLITS",
     "TASKS",
+    "LongRangeInfo",
     "addition",
     "arithmetic",
     "associative_recall",
@@ -52,8 +50,8 @@ __all__ = [
     "listops",
     "listops_text",
     "load",
-    "load_long_range",
     "load_images",
+    "load_long_range",
     "load_mini_imagenet",
     "load_omniglot",
     "load_task",
