@@ -1,4 +1,4 @@
-"""Algorithmic tasks, the Long Range Arena and few-shot images, as arrays and builders."""
+"""Algorithmic tasks, the Long Range Arena and few-shot images, as arrays and more."""
 
 from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.dashed_paths import pathfinder
