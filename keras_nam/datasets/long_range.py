@@ -72,10 +72,10 @@ def load_long_range(
 ):
     """Loads a task of the Long Range Arena as arrays.
 
-    Three tasks need no download: `"listops"` (see `listops`) and `"pathfinder"` (see
-    `pathfinder`) are generated, and `"pixels"` has the handwritten digits that come
-    with scikit-learn. The others read files that users have in a folder, or a data
-    set of TensorFlow Datasets:
+    No task needs a download: `"listops"` (see `listops`) and `"pathfinder"` (see
+    `pathfinder`) are generated, `"pixels"` has the handwritten digits that come with
+    scikit-learn, and the texts have a small source `"generated"` for a first run. The
+    others read files that users have in a folder, or a data set of TensorFlow Datasets:
 
     | task | source | rows |
     |---|---|---|
@@ -84,8 +84,10 @@ def load_long_range(
     | | `"imdb_reviews"` | the same through TensorFlow Datasets |
     | | `"reviews"` | sentences of film reviews from a folder, positive or not |
     | | `"spam"` | SpamAssassin mails from a folder, without headers, spam or not |
+    | | `"generated"` | made-up reviews with negations, positive or not |
     | `"matching"` | `"aan"` | papers from a folder; does one cite the other? |
     | | `"brown"` | passages of the Brown corpus; are they of one document? |
+    | | `"generated"` | made-up tales; are they about the same four people? |
     | `"pixels"` | `"digits"` | 8x8 digits |
     | | `"fashion"` | Fashion-MNIST from a folder, padded to 32x32 |
     | | `"cifar10"` | CIFAR-10 through TensorFlow Datasets, as grey images |
@@ -110,14 +112,16 @@ def load_long_range(
         folder: String or path of the folder that holds the files, in it or below. For
             a source in TensorFlow Datasets, its `data_dir`.
         length: Positive integer. Texts are cut and padded to that many tokens. `None`
-            means 1000 for `"text"` and `"brown"`, 4000 for `"aan"`, and all of an
+            means 1000 for `"text"` and `"brown"`, 4000 for `"aan"`, 256 for texts that
+            are generated, and all of an
             expression of `"listops"`, which loses its end where it is longer. The
             length of images is their number of pixels; for `"pathfinder"` it sets
             their size, with 1024 as the default.
         num_examples: Non-negative integer. `None` means all rows of the source; where
             they are drawn, the sizes of the benchmark: 96000, 2000 and 2000 for
             `"listops"`, and 160000, 20000 and 20000 for `"pathfinder"`, which takes
-            minutes to draw; and 16000, 2000 and 2000 for `"brown"`.
+            minutes to draw; 16000, 2000 and 2000 for `"brown"`; and 8000, 1000 and
+            1000 for generated texts.
         seed: Non-negative integer. It draws rows, or puts them in random order.
         **settings: `max_depth`, `max_args`, `min_length` and `max_length` for
             `"listops"`, `num_dashes` and `num_distractors` for `"pathfinder"`, and
@@ -183,6 +187,11 @@ def _find_source(task, name, folder):
             f"'{n}': nothing, it is read by TensorFlow Datasets"
             for n, s in sources.items()
             if s.takes_folder and not s.expects
+        ]
+        ways += [
+            f"'{n}': nothing, and no folder"
+            for n, s in sources.items()
+            if not s.takes_folder
         ]
         raise ValueError(
             f"Source '{name}' of task '{task}' needs the argument `folder`. What the "

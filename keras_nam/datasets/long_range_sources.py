@@ -17,6 +17,8 @@ from keras_nam.datasets.document_matching import draw_brown_pairs
 from keras_nam.datasets.document_matching import read_aan
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.folders import EXPECTED
+from keras_nam.datasets.generated_texts import draw_reviews
+from keras_nam.datasets.generated_texts import draw_tales
 from keras_nam.datasets.held_out import GENERATED_SPLITS
 from keras_nam.datasets.held_out import choose
 from keras_nam.datasets.pixels import read_cifar
@@ -42,12 +44,14 @@ class Source(NamedTuple):
 
 _TEXT_LENGTH = 1000
 _AAN_LENGTH = 4000
+_GENERATED_TEXT_LENGTH = 256
 _MAX_EXPRESSION_LENGTH = 2000
 _IMAGE_SIDE = 32
 _DRAWN_ROWS = {
     "listops": {"train": 96000, "validation": 2000, "test": 2000},
     "pathfinder": {"train": 160000, "validation": 20000, "test": 20000},
     "brown": {"train": 16000, "validation": 2000, "test": 2000},
+    "generated": {"train": 8000, "validation": 1000, "test": 1000},
 }
 
 
@@ -122,6 +126,20 @@ def _brown(split, length, num_examples, seed, folder):
     return _encode_pairs(pairs, length), labels.astype(np.int32)
 
 
+def _generated_text(split, length, num_examples, seed):
+    length = length or _GENERATED_TEXT_LENGTH
+    count = _count("generated", split, num_examples)
+    texts, labels = draw_reviews(split, length, count, seed)
+    return encode_bytes(texts, length), labels.astype(np.int32)
+
+
+def _generated_matching(split, length, num_examples, seed):
+    length = length or _GENERATED_TEXT_LENGTH
+    count = _count("generated", split, num_examples)
+    pairs, labels = draw_tales(split, length, count, seed)
+    return _encode_pairs(pairs, length), labels.astype(np.int32)
+
+
 def _encode_pairs(pairs, length):
     texts = [text for pair in pairs for text in pair]
     return encode_bytes(texts, length).reshape(len(pairs), 2, length)
@@ -147,10 +165,12 @@ SOURCES = {
         "imdb_reviews": _from_tfds(partial(_text, read_stored_imdb)),
         "reviews": _from_files("reviews", partial(_text, read_reviews)),
         "spam": _from_files("spam", partial(_text, read_spam)),
+        "generated": Source(_generated_text),
     },
     "matching": {
         "aan": _from_files("aan", _aan),
         "brown": _from_files("brown", _brown),
+        "generated": Source(_generated_matching),
     },
     "pixels": {
         "digits": Source(partial(_pixels, read_digits)),

@@ -258,6 +258,7 @@ def test_no_folder(task):
     for source, owner in FILE_SOURCES.items():
         held = EXPECTED[source] in str(error.value)
         assert held == (owner == task)
+    assert "'generated': nothing" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,11 @@ def test_more_rows_than_there_are(folder):
 
 def test_info():
     assert datasets.long_range_info("text")[:3] == (257, 2, 0)
-    assert datasets.long_range_info("matching").sources == ("aan", "brown")
+    assert datasets.long_range_info("matching").sources == (
+        "aan",
+        "brown",
+        "generated",
+    )
     assert datasets.long_range_info("pixels").padding_token is None
     assert datasets.long_range_info("listops").num_classes == 10
     with pytest.raises(ValueError, match="Received: task='images'"):

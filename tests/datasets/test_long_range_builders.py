@@ -38,6 +38,8 @@ def config():
         ("pathfinder", "generated", {"settings": {"num_distractors": 1}, "seed": 3}),
         ("text", "spam", {"length": 20}),
         ("matching", "brown", {"length": 40}),
+        ("text", "generated", {"length": 70}),
+        ("matching", "generated", {"length": 80}),
         ("pixels", "digits", {}),
     ],
 )
