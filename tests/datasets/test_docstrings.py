@@ -10,8 +10,12 @@ import pytest
 import keras_nam
 from keras_nam import datasets
 
+# What reads data that has to be fetched first has no example that could run here.
+FETCHED = ("load_mini_imagenet", "load_omniglot")
 FUNCTIONS = [
-    name for name in datasets.__all__ if inspect.isfunction(getattr(datasets, name))
+    name
+    for name in datasets.__all__
+    if inspect.isfunction(getattr(datasets, name)) and name not in FETCHED
 ]
 
 
