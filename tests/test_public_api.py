@@ -38,6 +38,7 @@ NAMES = {
         "StreamingModel",
         "conv_features",
         "export_teachable",
+        "fit_few_shot",
         "lsam_tagger",
         "matching_classifier",
         "namtm_tagger",

@@ -157,12 +157,15 @@ def _draw(code, fonts, count, image_size):
 
 
 def _without_homoglyphs(drawn):
-    """The codes that do not look like an earlier one in half of their fonts."""
+    """The codes that do not look like an earlier one in half of their common fonts."""
     seen, codes = {}, []
     for code, images in drawn.items():
-        keys = [(path, image.tobytes()) for path, image in images.items()]
+        keys = [(path, (image > 127).tobytes()) for path, image in images.items()]
         alike = Counter(other for key in keys for other in seen.get(key, ()))
-        if alike and max(alike.values()) >= len(keys) / 2:
+        if any(
+            count >= len(images.keys() & drawn[other].keys()) / 2
+            for other, count in alike.items()
+        ):
             continue
         codes.append(code)
         for key in keys:

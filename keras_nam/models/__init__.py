@@ -1,10 +1,11 @@
-"""Functional models from the layers of this package."""
+"""Models from the layers of this package."""
 
 from keras_nam.models.classifiers import matching_classifier
 from keras_nam.models.classifiers import sequence_classifier
 from keras_nam.models.features import conv_features
 from keras_nam.models.features import residual_features
 from keras_nam.models.few_shot import FewShotClassifier
+from keras_nam.models.few_shot_training import fit_few_shot
 from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
@@ -14,14 +15,15 @@ from keras_nam.models.token_tagger import token_tagger
 
 __all__ = [
     "SIZES",
+    "FewShotClassifier",
     "StreamingModel",
+    "conv_features",
+    "export_teachable",
+    "fit_few_shot",
     "lsam_tagger",
     "matching_classifier",
     "namtm_tagger",
-    "sequence_classifier",
-    "FewShotClassifier",
-    "conv_features",
-    "export_teachable",
     "residual_features",
+    "sequence_classifier",
     "token_tagger",
 ]

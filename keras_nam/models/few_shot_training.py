@@ -1,0 +1,168 @@
+"""Training a few-shot classifier in two stages."""
+
+import keras
+import numpy as np
+
+from keras_nam.datasets.episodes import episodes
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.metrics import FalsePositiveRate
+from keras_nam.metrics import GroupAccuracy
+from keras_nam.models.few_shot import FewShotClassifier
+
+
+def fit_few_shot(
+    model,
+    images,
+    labels,
+    base_classes=None,
+    num_ways=5,
+    num_shots=1,
+    epochs=60,
+    episode_epochs=60,
+    episodes_per_epoch=8000,
+    batch_size=256,
+    episode_batch_size=8,
+    learning_rate=0.1,
+    weight_decay=5e-4,
+    seed=0,
+    jit_compile="auto",
+    verbose="auto",
+):
+    """Trains a model on base classes, then its head on learning new ones.
+
+    First the whole model learns to tell the base classes apart. Then the feature
+    extractor is frozen, and the head learns from episodes in which some of the base
+    classes play novel ones (`keras_nam.datasets.episodes`): this is what its gates and
+    scales are trained by. As the features are frozen, they are computed once. Either
+    stage is a `fit`, with SGD, Nesterov momentum of 0.9, and a learning rate that falls
+    to 6 %, 1.2 % and 0.24 % after a third, two thirds and five sixths of the epochs.
+    The defaults are those of the paper.
+
+    Args:
+        model: A `FewShotClassifier`. What it was taught is forgotten.
+        images: Array of shape `(n, ...)`.
+        labels: Integers of shape `(n,)`.
+        base_classes: Integers, the labels of the base classes, in the order of the
+            rows of the head. `None` means all labels, in their order.
+        num_ways: Positive integer, the novel classes in an episode, as many as the head
+            has room for, or fewer.
+        num_shots: Positive integer, the examples of a novel class in an episode.
+        epochs: Non-negative integer, the epochs of the first stage; 0 leaves it out.
+        episode_epochs: Non-negative integer, the epochs of the second stage.
+        episodes_per_epoch: Positive integer.
+        batch_size: Positive integer, the images in a batch of the first stage.
+        episode_batch_size: Positive integer, the episodes in a batch of the second.
+        learning_rate: Number above 0.
+        weight_decay: Number of at least 0.
+        seed: Non-negative integer, for the episodes.
+        jit_compile: As in `keras.Model.compile`.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        A tuple of two histories of `keras.Model.fit`, `None` for a stage left out.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.FewShotClassifier(
+        keras_nam.models.conv_features((28, 28, 1), filters=(8, 8, 8, 8)),
+        keras_nam.layers.NAMClassifier(10, num_novel_classes=2),
+    )
+    images, labels = np.random.uniform(size=(60, 28, 28, 1)), np.arange(60) % 10
+    history, episode_history = keras_nam.models.fit_few_shot(
+        model, images, labels, num_ways=2, epochs=1, episode_epochs=1,
+        episodes_per_epoch=8, verbose=0,
+    )
+    ```
+
+    Raises:
+        ValueError: If the model is something else, or its head has another number of
+            base classes, or too few novel ones.
+    """
+    if not isinstance(model, FewShotClassifier):
+        raise ValueError(
+            "Argument `model` must be a FewShotClassifier. Received: "
+            f"model={model} (of type {type(model)})"
+        )
+    images, labels = np.asarray(images), np.asarray(labels)
+    base_classes = np.unique(labels) if base_classes is None else list(base_classes)
+    if len(base_classes) != model.head.num_base_classes:
+        raise ValueError(
+            f"The head has {model.head.num_base_classes} base classes. Received: "
+            f"{len(base_classes)} base classes to train on"
+        )
+    check_positive_integer("num_ways", num_ways)
+    check_positive_integer("episodes_per_epoch", episodes_per_epoch)
+    if num_ways > model.head.num_novel_classes:
+        raise ValueError(
+            f"The head has room for {model.head.num_novel_classes} novel classes. "
+            f"Received: num_ways={num_ways}"
+        )
+    model.reset()
+    rows = np.flatnonzero(np.isin(labels, base_classes))
+    places = {label: place for place, label in enumerate(base_classes)}
+    targets = np.array([places[label] for label in labels[rows]], "int32")
+
+    def compile_(trained, steps, metrics):
+        trained.compile(
+            keras.optimizers.SGD(
+                _schedule(learning_rate, steps),
+                momentum=0.9,
+                nesterov=True,
+                weight_decay=weight_decay,
+            ),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy", *metrics],
+            jit_compile=jit_compile,
+        )
+
+    history = episode_history = None
+    if epochs:
+        compile_(model, epochs * -(-len(rows) // batch_size), [])
+        history = model.fit(
+            images[rows],
+            targets,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+        )
+    model.feature_extractor.trainable = False
+    if episode_epochs:
+        features = model.feature_extractor.predict(images[rows], verbose=0)
+        steps = -(-episodes_per_epoch // episode_batch_size)
+        dataset = episodes(
+            features,
+            targets,
+            range(len(base_classes)),
+            num_ways=num_ways,
+            num_shots=num_shots,
+            batch_size=episode_batch_size,
+            seed=seed,
+        )
+        inputs = keras.Input(features.shape[1:])
+        trained = FewShotClassifier(
+            keras.Model(inputs, keras.layers.Identity()(inputs)), model.head
+        )
+        # The head scores as many novel classes as it has room for.
+        novel = model.head.num_novel_classes
+        compile_(
+            trained,
+            episode_epochs * steps,
+            [GroupAccuracy(novel, "novel"), GroupAccuracy(novel, "base")]
+            + [FalsePositiveRate(novel, "base"), FalsePositiveRate(novel, "novel")],
+        )
+        episode_history = trained.fit(
+            dataset,
+            steps_per_epoch=steps,
+            epochs=episode_epochs,
+            shuffle=False,
+            verbose=verbose,
+        )
+    return history, episode_history
+
+
+def _schedule(learning_rate, steps):
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [steps // 3, 2 * steps // 3, 5 * steps // 6],
+        [learning_rate * factor for factor in (1.0, 0.06, 0.012, 0.0024)],
+    )
