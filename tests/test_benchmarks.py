@@ -58,7 +58,7 @@ def test_peers_that_are_missing_are_named():
 
 
 def test_command_writes_json_and_tables(tmp_path, monkeypatch, capsys):
-    def contenders(**_):
+    def contenders(batch=1):
         steps = {"ours": lambda: lambda: 1.0, "ours (XLA)": lambda: lambda: 1.0}
         return benchmarks.case.Case(lambda: None, steps)
 

@@ -43,7 +43,7 @@ def _case(batch, length, width, heads, further_peers):
         "RNN(NAMCell)": rnn,
         "keras-hub gated delta net": lambda: _gated_delta_net(width, heads),
         **further_peers,
-        "keras attention, causal": lambda: _Attention(width, heads),
+        "keras attention, causal": lambda: CausalAttention(width, heads),
         "keras LSTM": lambda: _recurrent(keras.layers.LSTM, width),
         "keras GRU": lambda: _recurrent(keras.layers.GRU, width),
     }
@@ -59,7 +59,7 @@ def _recurrent(layer_class, width):
     return layer_class(width, return_sequences=True, use_cudnn=False)
 
 
-class _Attention(keras.layers.Layer):
+class CausalAttention(keras.layers.Layer):
     def __init__(self, width, heads):
         super().__init__()
         self.attention = keras.layers.MultiHeadAttention(heads, width // heads)

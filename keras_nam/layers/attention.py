@@ -201,6 +201,8 @@ class NAMAttention(keras.layers.Layer):
         self._check_call(query, value, key, use_causal_mask, return_attention_scores)
         mask = source_mask(value.shape[:2], attention_mask, value_mask, key_mask)
         key = value if key is None else key
+        if initial_memory is not None:
+            initial_memory = ops.cast(initial_memory, self._memory_dtype)
         query, key, value = (
             ops.cast(x, self.compute_dtype) for x in (query, key, value)
         )
@@ -232,6 +234,11 @@ class NAMAttention(keras.layers.Layer):
     ):
         """Writes and reads; `(outputs, memory)`."""
         if use_causal_mask:
+            # Lengths that are not known before and differ fail in the reshape.
+            key, value = (
+                ops.reshape(x, (ops.shape(x)[0], ops.shape(query)[1], *x.shape[2:]))
+                for x in (key, value)
+            )
             return memory_scan(query, key, value, write, erase, read, initial_memory)
         return memory_attention(
             query, key, value, write, read, initial_memory=initial_memory
@@ -259,8 +266,7 @@ class NAMAttention(keras.layers.Layer):
         if not return_memory:
             return outputs
         shape = (query.shape[0], *self.memory_shape)
-        wide = keras.backend.result_type(self.compute_dtype, "float32")
-        return outputs, keras.KerasTensor(shape, wide)
+        return outputs, keras.KerasTensor(shape, self._memory_dtype)
 
     @property
     def memory_shape(self):
@@ -293,6 +299,10 @@ class NAMAttention(keras.layers.Layer):
             "bias_constraint": constraints.serialize(self.bias_constraint),
             "seed": self.seed,
         }
+
+    @property
+    def _memory_dtype(self):
+        return keras.backend.result_type(self.compute_dtype, "float32")
 
     def _gates(self, query, value, mask, training):
         """The probabilities to write, erase and read; 1 or 0 where there are none."""

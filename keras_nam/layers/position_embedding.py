@@ -71,9 +71,10 @@ class PositionEmbedding(keras.layers.Layer):
         if self.max_length is None:
             return inputs + ops.cast(self._sinusoids(length, inputs), inputs.dtype)
         self._check_length(inputs.shape[1])
-        # Beyond the table there is no row, and the sum has no shape.
         table = ops.cast(ops.convert_to_tensor(self.embeddings), inputs.dtype)
-        return inputs + table[:length]
+        # Fails beyond the table, where `table[:length]` would be what there is of it,
+        # and the sum repeat a table of one row.
+        return inputs + ops.slice(table, (0, 0), (length, inputs.shape[-1]))
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape

@@ -9,6 +9,7 @@ from keras_nam.layers.arguments import check_divisible
 from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.attention import check_rate
+from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.linear_attention import LinearAttention
 
@@ -53,6 +54,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
             positions are seen by no other. `None` means the mask of the inputs.
         use_causal_mask: Boolean. Whether a position sees only those up to it.
         training: Boolean. Whether dropout is active.
+        mask: The implicit mask of the inputs, which Keras passes.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -146,9 +148,11 @@ class NAMTransformerEncoder(keras.layers.Layer):
         padding_mask=None,
         use_causal_mask=False,
         training=None,
-        inputs_mask=None,
+        mask=None,
     ):
-        padding_mask = inputs_mask if padding_mask is None else padding_mask
+        padding_mask = mask if padding_mask is None else padding_mask
+        # Past the normalisations, what stands under the mask would be in the gradients.
+        inputs = clear_masked(inputs, padding_mask)
 
         def attend(x):
             x = self.attention_layer(

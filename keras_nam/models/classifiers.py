@@ -80,7 +80,7 @@ def sequence_classifier(
         dropout,
     )
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    logits = _head(encode(tokens), head_dim or width, num_classes)
+    logits = _head(encode(tokens), width if head_dim is None else head_dim, num_classes)
     return keras.Model(tokens, logits, name=name)
 
 
@@ -149,7 +149,11 @@ def matching_classifier(
     pair = keras.layers.Concatenate(name="pair")(
         [first, second, first * second, first - second]
     )
-    return keras.Model(texts, _head(pair, head_dim or width, num_classes), name=name)
+    return keras.Model(
+        texts,
+        _head(pair, width if head_dim is None else head_dim, num_classes),
+        name=name,
+    )
 
 
 def _encoder(

@@ -27,7 +27,7 @@ class _InitialState(keras.layers.Layer):
     """The initial states of a recurrent layer for the batch size of its input."""
 
     def __init__(self, layer):
-        super().__init__(autocast=False)
+        super().__init__(autocast=False, name=f"{layer.name}_initial_state")
         self.supports_masking = True
         self.initial_states = lambda batch: tree.flatten(_initial_states(layer, batch))
 
@@ -42,7 +42,7 @@ class _WithStates(keras.layers.Layer):
     """A recurrent layer that takes and returns its states."""
 
     def __init__(self, layer):
-        super().__init__(autocast=False)
+        super().__init__(autocast=False, name=f"{layer.name}_with_states")
         self.supports_masking = True
         self.layer = layer
 

