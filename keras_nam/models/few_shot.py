@@ -51,7 +51,7 @@ class FewShotClassifier(keras.Model):
 
     def __init__(self, feature_extractor, head, **kwargs):
         if not isinstance(feature_extractor, keras.Model) or not isinstance(
-            feature_extractor.input, keras.KerasTensor
+            getattr(feature_extractor, "input", None), keras.KerasTensor
         ):
             raise ValueError(
                 "Argument `feature_extractor` must be a functional model with one "
