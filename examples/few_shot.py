@@ -329,7 +329,7 @@ def main():
     parser.add_argument("--max-novel-classes", type=int, default=200)
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--episode-epochs", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=1)

@@ -105,7 +105,11 @@ def load_omniglot(split="train", image_size=28, data_dir=None, download=False):
     Returns:
         A tuple `(images, labels)`, as `load_images` returns them, white on black.
 
-    Example: `images, labels = load_omniglot("train", download=True)`.
+    Example:
+
+    ```python
+    images, labels = keras_nam.datasets.load_omniglot("train", download=True)
+    ```
 
     Raises:
         ImportError: If TensorFlow Datasets is not installed.
@@ -145,7 +149,11 @@ def load_mini_imagenet(folder, split="train", image_size=84):
     Returns:
         A tuple `(images, labels)`, as `load_images` returns them, in colour.
 
-    Example: `images, labels = load_mini_imagenet("mini-imagenet", "train")`.
+    Example:
+
+    ```python
+    images, labels = keras_nam.datasets.load_mini_imagenet("mini-imagenet", "train")
+    ```
 
     Raises:
         ValueError: If the folder is not there.

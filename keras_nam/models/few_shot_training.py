@@ -22,6 +22,7 @@ def fit_few_shot(
     episodes_per_epoch=8000,
     batch_size=256,
     episode_batch_size=8,
+    feature_views=0,
     learning_rate=0.1,
     weight_decay=5e-4,
     seed=0,
@@ -52,6 +53,10 @@ def fit_few_shot(
         episodes_per_epoch: Positive integer.
         batch_size: Positive integer, the images in a batch of the first stage.
         episode_batch_size: Positive integer, the episodes in a batch of the second.
+        feature_views: Non-negative integer, how often the features of every image are
+            computed for the second stage, with augmentation and dropout active. Classes
+            that the features were trained on look easier than new ones will; this
+            makes them harder. 0 means once, with both inactive.
         learning_rate: Number above 0.
         weight_decay: Number of at least 0.
         seed: Non-negative integer, for the episodes.
@@ -128,7 +133,9 @@ def fit_few_shot(
         )
     model.feature_extractor.trainable = False
     if episode_epochs:
-        features = model.feature_extractor.predict(images[rows], verbose=0)
+        features, targets = _frozen_features(
+            model.feature_extractor, images[rows], targets, feature_views, batch_size
+        )
         steps = -(-episodes_per_epoch // episode_batch_size)
         dataset = episodes(
             features,
@@ -159,6 +166,17 @@ def fit_few_shot(
             verbose=verbose,
         )
     return history, episode_history
+
+
+def _frozen_features(extractor, images, targets, views, batch_size):
+    """Features of every image, several times with noise or once without."""
+    starts = range(0, len(images), batch_size)
+    features = [
+        extractor(images[i : i + batch_size], training=views > 0)
+        for _ in range(max(views, 1))
+        for i in starts
+    ]
+    return np.concatenate(features), np.tile(targets, max(views, 1))
 
 
 def _schedule(learning_rate, steps):
