@@ -53,18 +53,19 @@ QUERIES = 75
 
 
 def load_data(arguments, seed):
-    """Splits classes into base and novel, and the images of base classes in two."""
+    """Splits classes into base and novel ones; 30 % of base images are held out."""
     if arguments.data == "digits":
         images, labels = datasets.digits()
     else:
         images, labels, _ = datasets.glyphs(arguments.fonts)
-    classes = np.random.default_rng(seed).permutation(np.unique(labels))
+    rng = np.random.default_rng(seed)
+    classes = rng.permutation(np.unique(labels))
     base = classes[: arguments.base_classes]
     novel = classes[arguments.base_classes :][: arguments.max_novel_classes]
-    # The last 30 % of the images of a class: fonts that were not trained on.
-    place = np.array([np.sum(labels[:i] == labels[i]) for i in range(len(labels))])
-    size = np.bincount(labels)[labels]
-    held_out = place >= 0.7 * size
+    held_out = np.zeros(len(labels), bool)
+    for label in base:
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held_out[rows[: len(rows) * 3 // 10]] = True
     train = np.isin(labels, base) & ~held_out
     test = (np.isin(labels, base) & held_out) | np.isin(labels, novel)
     return {
@@ -148,7 +149,7 @@ def evaluate(model, features, labels, data, ways, shots, count, seed):
     }
 
 
-def run(arguments, seed, out):
+def run(arguments, seed):
     """Trains once, and every head after it; returns results by (shots, head)."""
     keras.utils.set_random_seed(seed)
     data = load_data(arguments, seed)
@@ -247,7 +248,7 @@ def plot_confusion(results, path):
     from matplotlib.figure import Figure
 
     shots = sorted({key[0] for key in results})
-    figure = Figure(figsize=(5 * len(shots), 3.4), layout="constrained")
+    figure = Figure(figsize=(5 * len(shots), 3.8), layout="constrained")
     for axes, k in zip(
         figure.subplots(1, len(shots), squeeze=False)[0], shots, strict=True
     ):
@@ -262,7 +263,9 @@ def plot_confusion(results, path):
         axes.margins(x=0.15)
         axes.set_xlabel("queries answered with the other group (%)")
         axes.set_title(f"{k} example(s) of a novel class")
-    axes.legend(fontsize=8)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2
+    )
     figure.savefig(path, dpi=150)
 
 
@@ -340,7 +343,7 @@ def main():
 
     runs = []
     for seed in range(arguments.seeds):
-        results, model, data = run(arguments, seed, out)
+        results, model, data = run(arguments, seed)
         runs.append(results)
     results = merge(runs)
     table = print_table(results, arguments.seeds)
