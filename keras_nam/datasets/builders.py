@@ -5,13 +5,12 @@ those of `long_range_builders` too. Rows are computed, never downloaded.
 """
 
 import dataclasses
-import hashlib
-import json
 
 import numpy as np
 
 from keras_nam.datasets.arguments import check_choice
 from keras_nam.datasets.arguments import check_integer
+from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.long_range_builders import LongRangeConfig
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.tasks import load_task
@@ -64,10 +63,7 @@ class TaskConfig(tfds.core.BuilderConfig):
             for name, value in settings.items():
                 chosen[f"{split}/{name}"] = _check_setting(name, value)
         if chosen:
-            # Written out, they could exceed what a file system takes as a folder name.
-            text = json.dumps(chosen, sort_keys=True)
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            parts.append(f"settings_{digest[:16]}")
+            parts.append(f"settings_{settings_digest(chosen)}")
         self.name = "-".join(parts) or "paper"
 
 

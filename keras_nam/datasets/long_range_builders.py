@@ -5,13 +5,12 @@ Importing `keras_nam.datasets.builders` registers them, so that
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 
 import numpy as np
 
 from keras_nam.datasets.arguments import check_integer
+from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 from keras_nam.datasets.long_range import load_long_range
 from keras_nam.datasets.tfds_import import tfds
@@ -72,10 +71,7 @@ class LongRangeConfig(tfds.core.BuilderConfig):
         if not chosen:
             self.name = "benchmark"
             return
-        # Written out, they could exceed what a file system takes as a folder name.
-        text = json.dumps(chosen, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        self.name = f"{self.source or 'benchmark'}-{digest[:16]}"
+        self.name = f"{self.source or 'benchmark'}-{settings_digest(chosen)}"
 
 
 class LongRangeBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):

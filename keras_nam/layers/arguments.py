@@ -22,6 +22,14 @@ def check_divisible(name, value, divisor_name, divisor):
         )
 
 
+def check_rate(name, rate):
+    """Raises a `ValueError` unless `rate` is in `[0, 1)`."""
+    if not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        raise ValueError(
+            f"Argument `{name}` must be at least 0 and below 1. Received: {name}={rate}"
+        )
+
+
 def check_states(owner, states, shapes):
     """Raises a `ValueError` unless there is a state for every shape, whole or flat.
 

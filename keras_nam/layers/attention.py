@@ -7,6 +7,7 @@ from keras import ops
 from keras import regularizers
 
 from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.arguments import check_rate
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.attention_masks import source_mask
 from keras_nam.layers.initialization import clone_initializer
@@ -372,14 +373,6 @@ class NAMAttention(keras.layers.Layer):
         )
         layer.build((None, *input_shape[-(len(equation.split(",")[0]) - 1) :]))
         return layer
-
-
-def check_rate(name, rate):
-    """Raises a `ValueError` unless `rate` is in `[0, 1)`."""
-    if not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-        raise ValueError(
-            f"Argument `{name}` must be at least 0 and below 1. Received: {name}={rate}"
-        )
 
 
 def _as_shape(output_shape):

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_nam.layers.arguments import check_divisible
 from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.arguments import check_rate
 from keras_nam.layers.attention import NAMAttention
-from keras_nam.layers.attention import check_rate
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.linear_attention import LinearAttention

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_nam import backend
+from keras_nam.ops.memory import transpose
 
 
 def linear_recurrence(transition, addend, initial):
@@ -31,19 +32,15 @@ def linear_recurrence(transition, addend, initial):
         def gradient(starts_gradient, final_gradient):
             def step_back(adjoint, elements):
                 transition, start_gradient = elements
-                before = adjoint - ops.matmul(adjoint, _transpose(transition))
+                before = adjoint - ops.matmul(adjoint, transpose(transition))
                 return before + start_gradient, adjoint
 
             initial_gradient, addend_gradient = backend.scan(
                 step_back, final_gradient, (transition, starts_gradient), reverse=True
             )
-            transition_gradient = -ops.matmul(_transpose(starts), addend_gradient)
+            transition_gradient = -ops.matmul(transpose(starts), addend_gradient)
             return transition_gradient, addend_gradient, initial_gradient
 
         return (starts, final), gradient
 
     return run(transition, addend, initial)
-
-
-def _transpose(x):
-    return ops.swapaxes(x, -1, -2)

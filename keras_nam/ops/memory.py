@@ -121,6 +121,10 @@ def matvec(matrix, vector):
     return ops.squeeze(ops.matmul(matrix, ops.expand_dims(vector, -1)), -1)
 
 
+def transpose(matrix):
+    return ops.swapaxes(matrix, -1, -2)
+
+
 def outer(left, right):
     return ops.matmul(ops.expand_dims(left, -1), ops.expand_dims(right, -2))
 

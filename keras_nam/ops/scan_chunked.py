@@ -14,6 +14,7 @@ recurrence of `M` from chunk to chunk. A single chunk needs no loop at all.
 from keras import ops
 
 from keras_nam.ops.linear_recurrence import linear_recurrence
+from keras_nam.ops.memory import transpose
 
 
 def chunked_scan(query, key, value, erase, memory, chunk_size):
@@ -24,7 +25,7 @@ def chunked_scan(query, key, value, erase, memory, chunk_size):
     """
     length = ops.shape(query)[1]
     query, key, value = (split_chunks(x, chunk_size) for x in (query, key, value))
-    scores = ops.tril(ops.matmul(query, _transpose(key)))
+    scores = ops.tril(ops.matmul(query, transpose(key)))
     added, decay = value, None
     if erase is not None:
         erase = split_chunks(ops.expand_dims(erase, -1), chunk_size)
@@ -38,12 +39,12 @@ def chunked_scan(query, key, value, erase, memory, chunk_size):
 
     outputs = 0.0
     if starts is not None:
-        outputs = ops.matmul(query, _transpose(starts))
+        outputs = ops.matmul(query, transpose(starts))
         if decay is not None:
-            added = added - ops.matmul(decay, _transpose(starts))
+            added = added - ops.matmul(decay, transpose(starts))
     outputs = outputs + ops.matmul(scores, added)
     if final is None:
-        final = ops.squeeze(ops.matmul(_transpose(added), key), 2)
+        final = ops.squeeze(ops.matmul(transpose(added), key), 2)
         final = final if memory is None else memory + final
     return join_chunks(outputs, length), final
 
@@ -55,7 +56,7 @@ def solve_writes(key, value, erase):
         `(added, decay)`: a chunk that starts with the memory `M` writes
         `U = added - decay M^T`.
     """
-    overlaps = ops.matmul(key, _transpose(key))
+    overlaps = ops.matmul(key, transpose(key))
     identity = ops.eye(ops.shape(key)[-2], dtype=key.dtype)
     system = ops.tril(erase * overlaps, -1) + identity
     both = ops.concatenate([value, erase * key], axis=-1)
@@ -69,13 +70,13 @@ def solve_writes(key, value, erase):
 
 def _chunk_starts(key, added, decay, memory):
     """The memory before each chunk, `(batch, heads, chunks, ...)`, and after all."""
-    addend = ops.matmul(_transpose(added), key)
+    addend = ops.matmul(transpose(added), key)
     if decay is None:
         first = ops.zeros_like(addend[:, :, 0]) if memory is None else memory
         # Not the sum minus the addend: rounding would let the future leak in.
         sums = ops.cumsum(ops.concatenate([first[:, :, None], addend], axis=2), axis=2)
         return sums[:, :, :-1], sums[:, :, -1]
-    transition = ops.matmul(_transpose(decay), key)
+    transition = ops.matmul(transpose(decay), key)
     if memory is None:
         memory = ops.zeros_like(addend[:, :, 0])
     starts, final = linear_recurrence(
@@ -104,7 +105,3 @@ def join_chunks(x, length):
     x = ops.reshape(x, (batch, -1, heads, size))
     # A slice that takes all would cost a copy in the gradient.
     return x if x.shape[1] == length else x[:, :length]
-
-
-def _transpose(x):
-    return ops.swapaxes(x, -1, -2)

@@ -21,6 +21,9 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_nam import backend
+from keras_nam.ops.memory import transpose
+from keras_nam.ops.recurrent_product import recurrent_kernel_gradient
+from keras_nam.ops.recurrent_product import recurrent_product
 from keras_nam.ops.segments import join_segments
 from keras_nam.ops.segments import needs_padding
 from keras_nam.ops.segments import split_segments
@@ -94,7 +97,7 @@ def _scan_segments(projected, valid, recurrent_kernel, hidden, memory):
         # Rows of a product with a matrix are what processors are best at, so the
         # memory stands with its keys as rows here, and with its values below.
         (hidden_after, memory_after), (outputs, saved, ends) = backend.scan(
-            segment, (hidden, _transpose(memory)), sequences
+            segment, (hidden, transpose(memory)), sequences
         )
 
         def gradient(outputs_gradient, hidden_gradient, memory_gradient):
@@ -106,7 +109,7 @@ def _scan_segments(projected, valid, recurrent_kernel, hidden, memory):
                 end, sequences = elements
                 (hidden_gradient, _, adjoint), gradients = backend.scan(
                     block_back,
-                    (hidden_gradient, _transpose(end), adjoint),
+                    (hidden_gradient, transpose(end), adjoint),
                     sequences,
                     reverse=True,
                 )
@@ -117,20 +120,17 @@ def _scan_segments(projected, valid, recurrent_kernel, hidden, memory):
                 sequences = (*sequences, valid)
             (hidden_gradient, memory_gradient), fused_gradient = backend.scan(
                 segment_back,
-                (hidden_gradient, _transpose(memory_gradient)),
+                (hidden_gradient, transpose(memory_gradient)),
                 (ends, sequences),
                 reverse=True,
             )
-            rows = ops.reshape(outputs, (-1, *ops.shape(hidden)))
-            before = ops.concatenate([hidden[None], rows], axis=0)[:-1]
-            kernel_gradient = ops.matmul(
-                ops.transpose(_rows(ops.cast(before, recurrent_kernel.dtype))),
-                _rows(ops.cast(fused_gradient, recurrent_kernel.dtype)),
+            kernel_gradient = recurrent_kernel_gradient(
+                hidden, outputs, fused_gradient, recurrent_kernel
             )
-            memory_gradient = _transpose(memory_gradient)
+            memory_gradient = transpose(memory_gradient)
             return fused_gradient, kernel_gradient, hidden_gradient, memory_gradient
 
-        return (outputs, hidden_after, _transpose(memory_after)), gradient
+        return (outputs, hidden_after, transpose(memory_after)), gradient
 
     return run(projected, recurrent_kernel, hidden, memory)
 
@@ -146,7 +146,7 @@ def _block(state, projected, *rest):
     outputs, saved = [], []
     keys = added_so_far = None
     for step in range(projected.shape[0]):
-        fused = projected[step] + _product(hidden, kernel)
+        fused = projected[step] + recurrent_product(hidden, kernel)
         pair, value, gates = _split(fused, heads, dim)
         # The floor of `unit_normalize`, whose care for gradients is not needed here.
         scale = ops.rsqrt(ops.maximum(dot(pair, pair), 1e-24))
@@ -191,9 +191,9 @@ def _block_back(state, outputs_gradient, saved, *rest):
     memory = memory - ops.einsum("bhsv,bhsk->bhvk", added, keys)
     # What the adjoint after the block has to say, for all steps at once.
     added_gradients = ops.matmul(keys, adjoint)
-    key_gradients = ops.matmul(added, _transpose(adjoint))
+    key_gradients = ops.matmul(added, transpose(adjoint))
     # Of every key with every query and key.
-    overlaps = ops.matmul(keys, _transpose(pairs))
+    overlaps = ops.matmul(keys, transpose(pairs))
 
     fused_gradients = [None] * steps
     later = None  # Rows [r dh, -e du] of the steps after this one.
@@ -247,7 +247,7 @@ def _block_back(state, outputs_gradient, saved, *rest):
             axis=-1,
         )
         fused_gradient = ops.reshape(fused_gradient, (-1, kernel.shape[-1]))
-        before = _product(fused_gradient, ops.transpose(kernel))
+        before = recurrent_product(fused_gradient, ops.transpose(kernel))
         if valid:
             before = before + (1.0 - valid[0][step]) * hidden_gradient
         hidden_gradient = before
@@ -284,16 +284,3 @@ def _by_head(x, heads):
 
 def _append(rows, row):
     return row if rows is None else ops.concatenate([rows, row], axis=2)
-
-
-def _product(x, kernel):
-    """`x @ kernel` in the dtype of the kernel."""
-    return ops.cast(ops.matmul(ops.cast(x, kernel.dtype), kernel), x.dtype)
-
-
-def _transpose(x):
-    return ops.swapaxes(x, -1, -2)
-
-
-def _rows(x):
-    return ops.reshape(x, (-1, ops.shape(x)[-1]))

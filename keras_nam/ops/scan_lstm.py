@@ -11,6 +11,8 @@ depend on later steps, the gradient of `R` included, comes before or after it.
 from keras import ops
 
 from keras_nam import backend
+from keras_nam.ops.recurrent_product import recurrent_kernel_gradient
+from keras_nam.ops.recurrent_product import recurrent_product
 
 
 def lstm_scan(projected, recurrent_kernel, hidden, carry, mask=None):
@@ -46,7 +48,7 @@ def _scan(projected, valid, recurrent_kernel, hidden, carry):
         def step(state, elements):
             projected, *valid = elements
             hidden, carry = state
-            gates = projected + _product(hidden, recurrent_kernel)
+            gates = projected + recurrent_product(hidden, recurrent_kernel)
             gates = _activate(*ops.split(gates, 4, axis=-1))
             new_carry, new_hidden = _update(gates, carry)
             if valid:
@@ -70,10 +72,8 @@ def _scan(projected, valid, recurrent_kernel, hidden, carry):
             states_gradient, fused = backend.scan(
                 step_back, (hidden_gradient, carry_gradient), sequences, reverse=True
             )
-            before = ops.concatenate([hidden[None], outputs], axis=0)[:-1]
-            kernel_gradient = ops.matmul(
-                ops.transpose(_rows(ops.cast(before, recurrent_kernel.dtype))),
-                _rows(ops.cast(fused, recurrent_kernel.dtype)),
+            kernel_gradient = recurrent_kernel_gradient(
+                hidden, outputs, fused, recurrent_kernel
             )
             return fused, kernel_gradient, *states_gradient
 
@@ -113,17 +113,8 @@ def _step_back(state, output_gradient, carry, gates, *rest):
         ],
         axis=-1,
     )
-    before = _product(fused, ops.transpose(kernel))
+    before = recurrent_product(fused, ops.transpose(kernel))
     if valid:
         before = before + (1.0 - valid[0]) * hidden_gradient
         kept = kept + (1.0 - valid[0]) * carry_gradient
     return (before, kept), fused
-
-
-def _product(x, kernel):
-    """`x @ kernel` in the dtype of the kernel."""
-    return ops.cast(ops.matmul(ops.cast(x, kernel.dtype), kernel), x.dtype)
-
-
-def _rows(x):
-    return ops.reshape(x, (-1, ops.shape(x)[-1]))

@@ -18,6 +18,7 @@ from keras_nam.ops.heads import move_heads
 from keras_nam.ops.heads import move_heads_adjoint
 from keras_nam.ops.heads import shift_back
 from keras_nam.ops.heads import shift_forward
+from keras_nam.ops.memory import transpose
 from keras_nam.ops.segments import join_segments
 from keras_nam.ops.segments import split_segments
 from keras_nam.ops.step import dot
@@ -78,10 +79,10 @@ def jumping_position_scan(directions, positions, query, key, write, erase, memor
         )
     )
     trajectory, positions, memory = _jumping_scan(
-        moves + stay, *others, positions, _transpose(memory)
+        moves + stay, *others, positions, transpose(memory)
     )
     trajectory = join_segments(trajectory, length, time_axes=3)
-    return trajectory, positions, _transpose(memory)
+    return trajectory, positions, transpose(memory)
 
 
 @ops.custom_gradient
@@ -162,7 +163,7 @@ def _block(state, elements):
     steps = pairs.shape[0]
     pairs, keys = _rows_of_block(pairs)
     reads = ops.matmul(pairs, memory)
-    overlaps = ops.matmul(keys, _transpose(pairs))
+    overlaps = ops.matmul(keys, transpose(pairs))
     trajectory, jumps, recalled, added = [], [], [], []
     rows = None
     for step in range(steps):
@@ -193,7 +194,7 @@ def _block_back(state, elements):
     memory = memory - ops.einsum("bhsk,bhsl->bhkl", keys, added)
     # What the adjoint after the block has to say, for all steps at once.
     from_end = ops.matmul(keys, memory_adjoint)
-    overlaps = ops.matmul(keys, _transpose(pairs))
+    overlaps = ops.matmul(keys, transpose(pairs))
 
     adjoints, added_gradients = [None] * steps, [None] * steps
     rows = None  # [dj, -e du] of this and the later steps.
@@ -221,12 +222,12 @@ def _block_back(state, elements):
         for t in range(steps)
         for i in range(2)
     ]
-    scores = ops.matmul(rows, _transpose(added)) * ops.convert_to_tensor(
+    scores = ops.matmul(rows, transpose(added)) * ops.convert_to_tensor(
         is_seen, rows.dtype
     )
-    pairs_gradient = ops.matmul(rows, _transpose(memory)) + ops.matmul(scores, keys)
-    keys_gradient = ops.matmul(added, _transpose(memory_adjoint)) + ops.matmul(
-        _transpose(scores), pairs
+    pairs_gradient = ops.matmul(rows, transpose(memory)) + ops.matmul(scores, keys)
+    keys_gradient = ops.matmul(added, transpose(memory_adjoint)) + ops.matmul(
+        transpose(scores), pairs
     )
     pairs_gradient = ops.reshape(
         pairs_gradient, (-1, keys.shape[1], steps, 2, keys.shape[-1])
@@ -247,10 +248,6 @@ def _rows_of_block(pairs):
     steps, _, heads, _, dim = pairs.shape
     pairs = ops.transpose(pairs, (1, 2, 0, 3, 4))
     return ops.reshape(pairs, (-1, heads, 2 * steps, dim)), pairs[:, :, :, 1]
-
-
-def _transpose(x):
-    return ops.swapaxes(x, -1, -2)
 
 
 def _directions_gradient(adjoints, trajectory, jumps=None):
