@@ -63,12 +63,10 @@ def rows(results, lengths):
 
 
 def plot(name, results, path):
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
     for i, (axis, quantity) in enumerate(
         zip(axes, ("milliseconds per step", "peak megabytes"), strict=True)
     ):

@@ -70,12 +70,10 @@ def train(key_dim, use_erase, arguments):
 
 
 def plot(results, path):
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axis = figure.subplots()
     for label, points in results.items():
         axis.plot(list(points), [100 * a for a in points.values()], "o-", label=label)
     axis.set_xscale("log", base=2)
