@@ -6,6 +6,18 @@ import sys
 import keras_nam
 
 NAMES = {
+    "baselines": [
+        "ALiBiAttention",
+        "ConvolutionalEncoder",
+        "ENCODERS",
+        "LSTMAttentionEncoder",
+        "LSTMStack",
+        "RotaryAttention",
+        "TransformerEncoder",
+        "XLNetAttention",
+        "XLNetEncoder",
+        "make_encoder",
+    ],
     "ops": [
         "memory_attention",
         "memory_read",
@@ -18,8 +30,10 @@ NAMES = {
     "layers": [
         "ClassToken",
         "CosineClassifier",
+        "IBERTEncoder",
         "LSAM",
         "LSAMCell",
+        "LSTMEncoder",
         "LinearAttention",
         "MeanPooling",
         "NAM",
@@ -39,6 +53,7 @@ NAMES = {
         "conv_features",
         "export_teachable",
         "fit_few_shot",
+        "ibert_tagger",
         "lsam_tagger",
         "matching_classifier",
         "namtm_tagger",

@@ -6,6 +6,7 @@ from keras_nam.models.features import conv_features
 from keras_nam.models.features import residual_features
 from keras_nam.models.few_shot import FewShotClassifier
 from keras_nam.models.few_shot_training import fit_few_shot
+from keras_nam.models.ibert import ibert_tagger
 from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
@@ -20,6 +21,7 @@ __all__ = [
     "conv_features",
     "export_teachable",
     "fit_few_shot",
+    "ibert_tagger",
     "lsam_tagger",
     "matching_classifier",
     "namtm_tagger",

@@ -14,6 +14,7 @@ def token_tagger(
     num_classes=None,
     mask_token=None,
     dropout=0.0,
+    embeddings_initializer="uniform",
     name=None,
 ):
     """Builds a functional model that classifies every token of a sequence.
@@ -30,6 +31,7 @@ def token_tagger(
         mask_token: Integer, the token that is padding and is skipped by layers that
             honour masks. `None` means that padding is read like any other token.
         dropout: Float, the rate of dropout after the embedding and after the core.
+        embeddings_initializer: Initializer for the embedding.
         name: String, the name of the model.
 
     Returns:
@@ -55,7 +57,13 @@ def token_tagger(
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = TokenEmbedding(vocabulary_size, width, mask_token, name="embedding")(tokens)
+    x = TokenEmbedding(
+        vocabulary_size,
+        width,
+        mask_token,
+        embeddings_initializer=embeddings_initializer,
+        name="embedding",
+    )(tokens)
     if dropout:
         x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
     for layer in layers:
