@@ -81,10 +81,8 @@ def rows(results):
                 f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
             )
         seconds = np.median([result["seconds"] for result in group])
-        yield (
-            f"| {task} | {model} | {group[0]['parameters']:,} | {cells[0]} | {cells[1]} "
-            f"| {seconds:.0f} |"
-        )
+        parameters = f"{group[0]['parameters']:,}"
+        yield f"| {task} | {model} | {parameters} | {' | '.join(cells)} | {seconds:.0f} |"
 
 
 def mean_result(group):
