@@ -82,7 +82,8 @@ def rows(results):
             )
         seconds = np.median([result["seconds"] for result in group])
         parameters = f"{group[0]['parameters']:,}"
-        yield f"| {task} | {model} | {parameters} | {' | '.join(cells)} | {seconds:.0f} |"
+        cells = [task, model, parameters, *cells, f"{seconds:.0f}"]
+        yield f"| {' | '.join(cells)} |"
 
 
 def mean_result(group):

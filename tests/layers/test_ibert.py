@@ -57,15 +57,17 @@ def test_saved_and_exported_for_any_length(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("policy", "jit_compile"),
+    ("kind", "policy", "jit_compile"),
     [
-        ("float32", False),
-        ("float32", True),
-        ("mixed_bfloat16", True),
-        ("mixed_float16", False),
+        ("lstm", "float32", False),
+        ("lstm", "float32", True),
+        ("lstm", "mixed_bfloat16", True),
+        ("lstm", "mixed_float16", False),
+        ("gru", "mixed_float16", True),
+        ("lsam", "mixed_bfloat16", False),
+        ("ibert2", "float32", True),
     ],
 )
-@pytest.mark.parametrize("kind", ["lstm", "gru", "lsam", "ibert2"])
 def test_fit_under_every_policy(kind, policy, jit_compile):
     keras.config.set_dtype_policy(policy)
     model = keras_nam.models.token_tagger(
