@@ -59,8 +59,26 @@ class XLNetAttention(PositionAwareAttention):
         )
         self.norm.build(query_shape)
 
-    def call(self, query, value, **kwargs):
-        return self.norm(query + super().call(query, value, **kwargs))
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        use_causal_mask=False,
+        training=None,
+    ):
+        attended = super().call(
+            query,
+            value,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            use_causal_mask=use_causal_mask,
+            training=training,
+        )
+        return self.norm(query + attended)
 
     def scores(self, query, key):
         length = ops.shape(query)[1]

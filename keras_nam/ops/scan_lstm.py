@@ -1,46 +1,43 @@
-"""LSTMs over time whose loop holds nothing but what depends on the step before.
+"""An LSTM over time whose loop holds nothing but what depends on the step before.
 
     i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of x_t W + h_{t-1} R + b
     c_t = f c_{t-1} + i g
     h_t = o tanh(c_t)
 
 The product with the inputs comes before the loop, and in the gradient all that does not
-depend on later steps, the gradient of `R` included, comes before or after it. Several
-LSTMs that do not know of each other, like the directions of a bidirectional one, share
-one loop.
+depend on later steps, the gradient of `R` included, comes before or after it.
 """
 
 from keras import ops
 
 from keras_nam import backend
-from keras_nam.ops.memory import transpose
 from keras_nam.ops.recurrent_product import recurrent_kernel_gradient
 from keras_nam.ops.recurrent_product import recurrent_product
 
 
 def lstm_scan(projected, recurrent_kernel, hidden, carry, mask=None):
-    """Scans with one LSTM, or with several side by side.
+    """Scans with an LSTM.
 
     Args:
-        projected: Tensor of shape `(..., batch, time, 4 * units)`, `x_t W + b` for
-            `[i, f, g, o]`. The leading axes, if any, count LSTMs.
-        recurrent_kernel: Tensor of shape `(..., units, 4 * units)`, in the dtype that
+        projected: Tensor of shape `(batch, time, 4 * units)`, `x_t W + b` for
+            `[i, f, g, o]`.
+        recurrent_kernel: Tensor of shape `(units, 4 * units)`, in the dtype that
             products are to be computed in.
-        hidden: Tensor of shape `(..., batch, units)`, `h_0`.
-        carry: Tensor of shape `(..., batch, units)`, `c_0`.
-        mask: Boolean tensor of shape `(..., batch, time)`. A masked (`False`) step
-            leaves `h` and `c` as they are.
+        hidden: Tensor of shape `(batch, units)`, `h_0`.
+        carry: Tensor of shape `(batch, units)`, `c_0`.
+        mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
+            `h` and `c` as they are.
 
     Returns:
-        `(outputs, hidden, carry)`: `h_1 ... h_T` as `(..., batch, time, units)`, and
-        the states after the last step.
+        `(outputs, hidden, carry)`: `h_1 ... h_T` as `(batch, time, units)`, and the
+        states after the last step.
     """
-    projected = ops.moveaxis(ops.cast(projected, hidden.dtype), -2, 0)
+    projected = ops.swapaxes(ops.cast(projected, hidden.dtype), 0, 1)
     valid = None
     if mask is not None:
-        valid = ops.cast(ops.expand_dims(ops.moveaxis(mask, -1, 0), -1), hidden.dtype)
+        valid = ops.cast(ops.expand_dims(ops.swapaxes(mask, 0, 1), -1), hidden.dtype)
     outputs, hidden, carry = _scan(projected, valid, recurrent_kernel, hidden, carry)
-    return ops.moveaxis(outputs, 0, -2), hidden, carry
+    return ops.swapaxes(outputs, 0, 1), hidden, carry
 
 
 def _scan(projected, valid, recurrent_kernel, hidden, carry):
@@ -116,7 +113,7 @@ def _step_back(state, output_gradient, carry, gates, *rest):
         ],
         axis=-1,
     )
-    before = recurrent_product(fused, transpose(kernel))
+    before = recurrent_product(fused, ops.transpose(kernel))
     if valid:
         before = before + (1.0 - valid[0]) * hidden_gradient
         kept = kept + (1.0 - valid[0]) * carry_gradient

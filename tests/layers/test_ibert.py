@@ -74,13 +74,14 @@ def test_fit_under_every_policy(kind, policy, jit_compile):
         make_encoder(kind, dropout=0.1), 9, WIDTH, mask_token=0
     )
     model.compile(
-        "adam",
+        keras.optimizers.Adam(0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=jit_compile,
     )
     tokens = np.random.default_rng(0).integers(0, 9, (8, 7))
-    losses = model.fit(tokens, tokens, epochs=3, verbose=0).history["loss"]
+    losses = model.fit(tokens, tokens, epochs=10, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
+    # The first steps in float16 only find out how to scale the loss.
     assert losses[-1] < losses[0]
 
 

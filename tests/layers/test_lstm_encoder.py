@@ -1,4 +1,4 @@
-"""The LSTM of both directions in one loop against the two of Keras."""
+"""The LSTM of both directions against that of Keras."""
 
 import keras
 import numpy as np
