@@ -37,9 +37,12 @@ NAMES = {
         "SIZES",
         "StreamingModel",
         "conv_features",
+        "export_masked_lm",
         "export_teachable",
+        "fill_masks",
         "fit_few_shot",
         "lsam_tagger",
+        "masked_lm",
         "matching_classifier",
         "namtm_tagger",
         "residual_features",
@@ -49,12 +52,14 @@ NAMES = {
     "metrics": [
         "FalsePositiveRate",
         "GroupAccuracy",
+        "LengthBucket",
         "MaskedPerplexity",
         "SequenceAccuracy",
         "confidence_interval",
         "rejection_auroc",
         "rejection_false_positive_rate",
     ],
+    "tokenizers": ["CharacterTokenizer", "WordTokenizer"],
     "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
 }
 

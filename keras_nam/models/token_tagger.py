@@ -55,6 +55,22 @@ def token_tagger(
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
+    logits = classify_tokens(
+        tokens,
+        layers,
+        vocabulary_size,
+        width,
+        num_classes or vocabulary_size,
+        mask_token,
+        dropout,
+    )
+    return keras.Model(tokens, logits, name=name)
+
+
+def classify_tokens(
+    tokens, layers, vocabulary_size, width, num_classes, mask_token, dropout
+):
+    """Maps tokens through an embedding and `layers` to logits of their classes."""
     x = TokenEmbedding(vocabulary_size, width, mask_token, name="embedding")(tokens)
     if dropout:
         x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
@@ -62,7 +78,4 @@ def token_tagger(
         x = layer(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="core_dropout")(x)
-    logits = keras.layers.Dense(
-        num_classes or vocabulary_size, dtype="float32", name="logits"
-    )(x)
-    return keras.Model(tokens, logits, name=name)
+    return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
