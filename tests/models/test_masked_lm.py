@@ -19,9 +19,7 @@ CORES = {
     "lstm": lambda: keras.layers.Bidirectional(
         keras.layers.LSTM(8, return_sequences=True)
     ),
-    "encoder": lambda: [
-        keras_nam.layers.NAMTransformerEncoder(32, num_heads=2) for _ in range(2)
-    ],
+    "encoder": lambda: keras_nam.layers.NAMTransformerEncoder(32, num_heads=2),
 }
 
 
@@ -141,6 +139,12 @@ def test_words_fill_their_masks():
     assert filled["candidates"][0][0].tolist() == chosen
     odds = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(filled["scores"][0][0], odds[best], rtol=1e-4)
+
+
+def test_half_precision_fills_masks():
+    keras.config.set_dtype_policy("mixed_float16")
+    filled = models.fill_masks(make(), ["two <mask> greet"], num_candidates=50)
+    np.testing.assert_allclose(filled["scores"][0].sum(), 1, rtol=1e-3)
 
 
 def test_characters_fill_their_masks():
