@@ -64,7 +64,7 @@ def load_digits(arguments):
         )
         dataset = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch)
         evaluation[digits] = (dataset, digits <= MAX_DIGITS)
-    return train.batch(arguments.batch, drop_remainder=True), evaluation, 16
+    return train.batch(arguments.batch, drop_remainder=True), evaluation, None
 
 
 def load_sentences(arguments):
@@ -95,10 +95,10 @@ def load_sentences(arguments):
             [held_out[i] for i in at], tokenizer, arguments.batch, length=high
         )
         evaluation[f"{low} to {high}"] = (dataset, high <= longest)
-    return train, evaluation, tokenizer.vocabulary_size()
+    return train, evaluation, tokenizer
 
 
-def build_model(name, vocabulary_size, arguments):
+def build_model(name, tokenizer, arguments):
     """One of the encoders between an embedding and logits."""
     core = baselines.make_encoder(
         name,
@@ -107,14 +107,14 @@ def build_model(name, vocabulary_size, arguments):
         intermediate_dim=arguments.intermediate,
         dropout=arguments.dropout,
     )
-    return models.token_tagger(
-        core,
-        vocabulary_size,
-        arguments.width,
-        mask_token=datasets.PAD if arguments.task in DIGIT_TASKS else 0,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
-        name=name,
-    )
+    further = {
+        "width": arguments.width,
+        "embeddings_initializer": keras.initializers.RandomNormal(stddev=1.0),
+        "name": name,
+    }
+    if tokenizer is not None:
+        return models.masked_lm(core, tokenizer, **further)
+    return models.token_tagger(core, 16, mask_token=datasets.PAD, **further)
 
 
 def make_metric(task):
@@ -133,7 +133,10 @@ def train(model, dataset, arguments):
     )
     model.compile(
         keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        # Of the answer alone: what is copied from the input needs no learning.
+        keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        ),
         weighted_metrics=[make_metric(arguments.task)],
         jit_compile=not arguments.no_jit,
     )
@@ -166,8 +169,8 @@ def run(arguments):
     """Trains and measures one model; `(model, result)`."""
     keras.utils.set_random_seed(arguments.seed)
     load = load_digits if arguments.task in DIGIT_TASKS else load_sentences
-    dataset, evaluation, vocabulary_size = load(arguments)
-    model = build_model(arguments.model, vocabulary_size, arguments)
+    dataset, evaluation, tokenizer = load(arguments)
+    model = build_model(arguments.model, tokenizer, arguments)
     seconds = train(model, dataset, arguments)
     # Every length is a new shape, which is not worth compiling for one pass.
     model.compile(jit_compile=False)

@@ -6,6 +6,7 @@ from keras_nam import layers
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import ops
+from keras_nam import tokenizers
 from keras_nam import visualization
 from keras_nam.version import __version__
 
@@ -17,5 +18,6 @@ __all__ = [
     "metrics",
     "models",
     "ops",
+    "tokenizers",
     "visualization",
 ]

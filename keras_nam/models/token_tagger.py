@@ -57,6 +57,30 @@ def token_tagger(
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
+    logits = classify_tokens(
+        tokens,
+        layers,
+        vocabulary_size,
+        width,
+        num_classes or vocabulary_size,
+        mask_token,
+        dropout,
+        embeddings_initializer,
+    )
+    return keras.Model(tokens, logits, name=name)
+
+
+def classify_tokens(
+    tokens,
+    layers,
+    vocabulary_size,
+    width,
+    num_classes,
+    mask_token,
+    dropout,
+    embeddings_initializer,
+):
+    """Maps tokens through an embedding and `layers` to logits of their classes."""
     x = TokenEmbedding(
         vocabulary_size,
         width,
@@ -70,7 +94,4 @@ def token_tagger(
         x = layer(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="core_dropout")(x)
-    logits = keras.layers.Dense(
-        num_classes or vocabulary_size, dtype="float32", name="logits"
-    )(x)
-    return keras.Model(tokens, logits, name=name)
+    return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
