@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from keras.src.testing import TestCase
 
 import keras_nam
 from keras_nam import baselines
@@ -127,6 +128,18 @@ def test_attention_masks_and_config(layer_class):
     config = layer.get_config()
     assert layer_class.from_config(config).get_config() == config
     assert config["dropout"] == 0.2
+
+
+@pytest.mark.parametrize("name", ["ibert", "alibi", "xlnet", "lstm_attention", "cnn"])
+def test_keras_conformance(name):
+    encoder = make_encoder(name)
+    config = encoder.get_config()
+    TestCase().run_layer_test(
+        type(encoder),
+        init_kwargs={k: v for k, v in config.items() if k not in ("name", "dtype")},
+        input_shape=(2, 5, WIDTH),
+        supports_masking=True,
+    )
 
 
 @pytest.mark.parametrize("name", baselines.ENCODERS)
