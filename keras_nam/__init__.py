@@ -1,19 +1,23 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
+from keras_nam import baselines
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import ops
+from keras_nam import tokenizers
 from keras_nam import visualization
 from keras_nam.version import __version__
 
 __all__ = [
     "__version__",
+    "baselines",
     "datasets",
     "layers",
     "metrics",
     "models",
     "ops",
+    "tokenizers",
     "visualization",
 ]

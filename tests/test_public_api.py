@@ -6,6 +6,18 @@ import sys
 import keras_nam
 
 NAMES = {
+    "baselines": [
+        "ALiBiAttention",
+        "ConvolutionalEncoder",
+        "ENCODERS",
+        "LSTMAttentionEncoder",
+        "LSTMStack",
+        "RotaryAttention",
+        "TransformerEncoder",
+        "XLNetAttention",
+        "XLNetEncoder",
+        "make_encoder",
+    ],
     "ops": [
         "memory_attention",
         "memory_read",
@@ -18,8 +30,10 @@ NAMES = {
     "layers": [
         "ClassToken",
         "CosineClassifier",
+        "IBERTEncoder",
         "LSAM",
         "LSAMCell",
+        "LSTMEncoder",
         "LinearAttention",
         "MeanPooling",
         "NAM",
@@ -37,9 +51,13 @@ NAMES = {
         "SIZES",
         "StreamingModel",
         "conv_features",
+        "export_masked_lm",
         "export_teachable",
+        "fill_masks",
         "fit_few_shot",
+        "ibert_tagger",
         "lsam_tagger",
+        "masked_lm",
         "matching_classifier",
         "namtm_tagger",
         "residual_features",
@@ -49,12 +67,14 @@ NAMES = {
     "metrics": [
         "FalsePositiveRate",
         "GroupAccuracy",
+        "LengthBucket",
         "MaskedPerplexity",
         "SequenceAccuracy",
         "confidence_interval",
         "rejection_auroc",
         "rejection_false_positive_rate",
     ],
+    "tokenizers": ["CharacterTokenizer", "WordTokenizer"],
     "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
 }
 
