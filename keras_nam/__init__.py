@@ -1,5 +1,6 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
+from keras_nam import callbacks
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import metrics
@@ -10,6 +11,7 @@ from keras_nam.version import __version__
 
 __all__ = [
     "__version__",
+    "callbacks",
     "datasets",
     "layers",
     "metrics",

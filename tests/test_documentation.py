@@ -19,7 +19,7 @@ FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 def public_objects():
     for module in pkgutil.walk_packages(keras_nam.__path__, "keras_nam."):
-        if module.name.split(".")[1] in ("layers", "models", "ops"):
+        if module.name.split(".")[1] in ("callbacks", "layers", "models", "ops"):
             module = importlib.import_module(module.name)
             for name in getattr(module, "__all__", []):
                 thing = getattr(module, name)

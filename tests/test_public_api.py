@@ -6,6 +6,7 @@ import sys
 import keras_nam
 
 NAMES = {
+    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
     "ops": [
         "memory_attention",
         "memory_read",
