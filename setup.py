@@ -24,6 +24,8 @@ EXTRAS = {
     # keras-tuner imports TensorBoard without declaring it.
     "tuner": ["keras-tuner>=1.4.7", "tensorboard"],
     "plots": ["matplotlib>=3.7"],
+    # What `tf.summary` writes histograms and images with, and draws.
+    "tensorboard": ["tensorboard", "matplotlib>=3.7"],
     # The handwritten digits that come with it.
     "images": ["scikit-learn"],
 }

@@ -1,6 +1,7 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
 from keras_nam import baselines
+from keras_nam import callbacks
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import metrics
@@ -13,6 +14,7 @@ from keras_nam.version import __version__
 __all__ = [
     "__version__",
     "baselines",
+    "callbacks",
     "datasets",
     "layers",
     "metrics",

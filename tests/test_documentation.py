@@ -14,7 +14,7 @@ from keras import ops
 import keras_nam
 
 README = Path(__file__).parent.parent / "README.md"
-PACKAGES = ("baselines", "layers", "models", "ops", "tokenizers")
+PACKAGES = ("baselines", "callbacks", "layers", "models", "ops", "tokenizers")
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

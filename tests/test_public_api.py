@@ -18,6 +18,7 @@ NAMES = {
         "XLNetEncoder",
         "make_encoder",
     ],
+    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
     "ops": [
         "memory_attention",
         "memory_read",
