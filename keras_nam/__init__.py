@@ -5,6 +5,7 @@ from keras_nam import layers
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import ops
+from keras_nam import tuning
 from keras_nam import visualization
 from keras_nam.version import __version__
 
@@ -15,5 +16,6 @@ __all__ = [
     "metrics",
     "models",
     "ops",
+    "tuning",
     "visualization",
 ]
