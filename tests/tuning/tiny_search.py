@@ -1,4 +1,4 @@
-"""A search of the smallest model, as a script that tests start, hold up and kill.
+"""A search without a model, as a script that tests start, hold up and kill.
 
     python tiny_search.py FOLDER [--trials N] [--patience SECONDS]
 
@@ -13,31 +13,24 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import keras_tuner
-import numpy as np
 
 from keras_nam import tuning
 
 NAME = os.environ.get("KERASTUNER_TUNER_ID", "alone")
 
 
-class Tiny(keras_tuner.HyperModel):
-    def __init__(self, folder):
-        super().__init__()
-        self.folder = folder
-
-    def build(self, hp):
-        model = keras.Sequential([keras.layers.Dense(1)])
-        model.compile(keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1)), "mse")
-        return model
-
-    def fit(self, hp, model, x, y, **kwargs):
-        rate = hp["rate"]
-        (self.folder / f"begun-{rate}-{NAME}-{os.getpid()}").touch()
-        while (self.folder / f"hold-{NAME}").exists():
+class Tuner(keras_tuner.Tuner):
+    def run_trial(self, trial, folder):
+        rate = trial.hyperparameters["rate"]
+        (folder / f"begun-{rate}-{NAME}-{os.getpid()}").touch()
+        while (folder / f"hold-{NAME}").exists():
             time.sleep(0.05)
-        return model.fit(x, y, verbose=0, **kwargs)
+        return rate
+
+
+def build(hp):
+    hp.Float("rate", 0.0, 1.0)
 
 
 def main():
@@ -47,16 +40,11 @@ def main():
     parser.add_argument("--patience", type=float)
     arguments = parser.parse_args()
     folder = arguments.folder
-    tuner = keras_tuner.RandomSearch(
-        Tiny(folder),
-        "loss",
-        max_trials=arguments.trials,
-        seed=1,
-        directory=folder,
-        project_name="search",
+    oracle = keras_tuner.oracles.RandomSearchOracle(
+        keras_tuner.Objective("rate", "min"), max_trials=arguments.trials, seed=1
     )
-    data = np.ones((4, 1)), np.ones((4, 1))
-    outcome = tuning.search(tuner, *data, patience=arguments.patience, verbose=0)
+    tuner = Tuner(oracle, build, directory=folder, project_name="search")
+    outcome = tuning.search(tuner, folder, patience=arguments.patience)
     if outcome is None:
         return 0
     (folder / "outcome.json").write_text(json.dumps(outcome._asdict()))
