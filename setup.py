@@ -21,8 +21,9 @@ TEST_PLUGIN = "keras_nam_test_plugin"
 EXTRAS = {
     # tensorflow-datasets imports importlib_resources without declaring it.
     "datasets": ["tensorflow-datasets>=4.9.8", "importlib_resources"],
-    # keras-tuner imports TensorBoard without declaring it.
-    "tuner": ["keras-tuner>=1.4.7", "tensorboard"],
+    # keras-tuner imports TensorBoard, and scikit-learn and SciPy for its Bayesian
+    # optimization, without declaring them.
+    "tuner": ["keras-tuner>=1.4.7", "scikit-learn", "scipy", "tensorboard"],
     "plots": ["matplotlib>=3.7"],
     # What `tf.summary` writes histograms and images with, and draws.
     "tensorboard": ["tensorboard", "matplotlib>=3.7"],

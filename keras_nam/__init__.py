@@ -8,6 +8,7 @@ from keras_nam import metrics
 from keras_nam import models
 from keras_nam import ops
 from keras_nam import tokenizers
+from keras_nam import tuning
 from keras_nam import visualization
 from keras_nam.version import __version__
 
@@ -21,5 +22,6 @@ __all__ = [
     "models",
     "ops",
     "tokenizers",
+    "tuning",
     "visualization",
 ]

@@ -76,6 +76,22 @@ NAMES = {
         "rejection_false_positive_rate",
     ],
     "tokenizers": ["CharacterTokenizer", "WordTokenizer"],
+    "tuning": [
+        "HyperFewShot",
+        "HyperIBERT",
+        "HyperLSAM",
+        "HyperNAMTM",
+        "HyperNAMTransformer",
+        "HyperSequenceModel",
+        "LaunchedSearch",
+        "SearchOutcome",
+        "launch_search",
+        "narrow_space",
+        "plot_search",
+        "search",
+        "search_results",
+        "search_table",
+    ],
     "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
 }
 

@@ -1,0 +1,50 @@
+"""Search spaces for Keras Tuner, and searches that survive what kills them.
+
+Keras Tuner is an optional package, so the names are imported on their first use.
+"""
+
+import importlib
+
+_MODULES = {
+    "HyperFewShot": "few_shot",
+    "HyperIBERT": "ibert",
+    "HyperLSAM": "lsam",
+    "HyperNAMTM": "namtm",
+    "HyperNAMTransformer": "transformer",
+    "HyperSequenceModel": "sequence_model",
+    "LaunchedSearch": "launching",
+    "SearchOutcome": "searching",
+    "launch_search": "launching",
+    "narrow_space": "spaces",
+    "plot_search": "plots",
+    "search": "searching",
+    "search_results": "results",
+    "search_table": "results",
+}
+
+__all__ = [
+    "HyperFewShot",
+    "HyperIBERT",
+    "HyperLSAM",
+    "HyperNAMTM",
+    "HyperNAMTransformer",
+    "HyperSequenceModel",
+    "LaunchedSearch",
+    "SearchOutcome",
+    "launch_search",
+    "narrow_space",
+    "plot_search",
+    "search",
+    "search_results",
+    "search_table",
+]
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

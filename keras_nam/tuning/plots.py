@@ -1,0 +1,122 @@
+"""What a search found, as a figure."""
+
+import numpy as np
+
+from keras_nam.tuning.results import varied_hyperparameters
+from keras_nam.visualization.figures import SEQUENTIAL
+from keras_nam.visualization.figures import color_bar
+from keras_nam.visualization.figures import integer_ticks
+from keras_nam.visualization.figures import new_figure
+
+COLUMNS = 4
+PANEL = (2.7, 2.1)
+# Above this ratio of the largest to the smallest value, an axis is logarithmic.
+LOGARITHMIC = 20
+
+
+def plot_search(results, objective, direction="max", compare=None):
+    """Plots the objective over the trials, and against every hyperparameter.
+
+    The first panel has the trials in the order in which they began and the best so
+    far, the second the objective against the measure `compare`, and each of the others
+    one hyperparameter that was searched. The colour of a trial is its score in all
+    panels.
+
+    Args:
+        results: What `keras_nam.tuning.search_results` returned.
+        objective: String, the name of the objective, for the axes.
+        direction: `"max"` or `"min"`, which scores are better.
+        compare: String, the name of another measure. `None` leaves the panel out.
+
+    Returns:
+        A `matplotlib.figure.Figure`. It is not shown; `figure.savefig` saves it.
+
+    Example:
+
+    ```python
+    results = [
+        {"trial": str(i), "status": "COMPLETED", "score": i / 10,
+         "measures": {"val_accuracy": 0.5}, "hyperparameters": {"width": 2**i}}
+        for i in range(3)
+    ]
+    figure = keras_nam.tuning.plot_search(
+        results, "val_longer_accuracy", compare="val_accuracy"
+    )
+    figure.axes[2].get_xlabel()  # 'width'
+    ```
+
+    Raises:
+        ValueError: If no trial is complete, or `direction` is unknown.
+        ImportError: If matplotlib is not installed.
+    """
+    if direction not in ("max", "min"):
+        raise ValueError(
+            "Argument `direction` must be 'max' or 'min'. "
+            f"Received: direction={direction!r}"
+        )
+    complete = [r for r in results if r["score"] is not None]
+    if not complete:
+        raise ValueError(
+            "There must be a complete trial to plot. Received: "
+            f"{len(results)} trials, none of them complete"
+        )
+    complete.sort(key=lambda result: result["trial"])
+    scores = np.array([result["score"] for result in complete])
+    names = varied_hyperparameters(complete)
+    count = 1 + (compare is not None) + len(names)
+    columns = min(COLUMNS, count)
+    figure, axes = new_figure(-(-count // columns), columns, PANEL)
+    panels = iter(axes.flat)
+    low, high = scores.min(), scores.max()
+    style = {"c": scores, "cmap": SEQUENTIAL, "vmin": low, "s": 26, "zorder": 3}
+    # One value for all needs a scale as well.
+    style |= {"vmax": high if high > low else low + 1, "edgecolors": "0.3"}
+    style["linewidths"] = 0.5
+
+    panel = next(panels)
+    order = np.arange(1, len(scores) + 1)
+    image = panel.scatter(order, scores, **style)
+    best = np.maximum if direction == "max" else np.minimum
+    panel.step(order, best.accumulate(scores), where="post", color="0.5", label="best")
+    panel.set_xlabel("complete trials", fontsize=9)
+    panel.legend(fontsize=8)
+    integer_ticks(panel.xaxis, bins=5)
+    if compare is not None:
+        panel = next(panels)
+        measured = [r["measures"].get(compare, np.nan) for r in complete]
+        panel.scatter(measured, scores, **style)
+        panel.set_xlabel(compare, fontsize=9)
+    for name in names:
+        panel = next(panels)
+        values = [result["hyperparameters"].get(name) for result in complete]
+        panel.scatter(_places(panel, values), scores, **style)
+        panel.set_xlabel(name, fontsize=9)
+    for panel in panels:
+        panel.set_axis_off()
+    for panel in axes.flat:
+        panel.tick_params(labelsize=8)
+        panel.margins(0.08)
+    for row in axes:
+        row[0].set_ylabel(objective, fontsize=8)
+        for panel in row[1:]:
+            panel.sharey(row[0])
+            panel.tick_params(labelleft=False)
+    color_bar(figure, image, axes, objective)
+    return figure
+
+
+def _places(panel, values):
+    """Where values stand on the axis of a panel, numbers as such, others side by side.
+
+    `None`, where a hyperparameter did not exist, is side by side with the others.
+    """
+    numbers = [v for v in values if type(v) in (int, float)]
+    if len(numbers) == len(values):
+        if min(numbers) > 0 and max(numbers) > LOGARITHMIC * min(numbers):
+            panel.set_xscale("log")
+        return values
+    labels = {}
+    for value in sorted(values, key=lambda v: (v is None, str(v))):
+        labels.setdefault("-" if value is None else str(value), len(labels))
+    panel.set_xticks(range(len(labels)), labels, fontsize=8)
+    return [labels["-" if value is None else str(value)] for value in values]

@@ -1,0 +1,256 @@
+"""What the search spaces of all models on tokens share."""
+
+import keras
+import numpy as np
+
+from keras_nam.datasets.arguments import check_integer
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.metrics import SequenceAccuracy
+from keras_nam.tuning.curriculum import LengthCurriculum
+from keras_nam.tuning.curriculum import draw_batches
+from keras_nam.tuning.keras_tuner_import import keras_tuner
+from keras_nam.tuning.longer_rows import EvaluateLonger
+from keras_nam.tuning.rejection import reject_diverged
+
+
+class HyperSequenceModel(keras_tuner.HyperModel):
+    """Search space of the training of a model on tokens.
+
+    Subclasses say which model it is, by a method `make_model(hp)`. What all share are
+    the hyperparameters of training:
+
+    | name | values |
+    |---|---|
+    | `batch_size` | 32, 64, 128, 256 |
+    | `learning_rate` | 1e-4 to 1e-2, by its logarithm |
+    | `final_learning_rate` | 1, 0.3 or 0.1 of it, reached exponentially |
+    | `clip_norm` | 0.1, 0.3, 1 |
+    | `weight_decay` | 0, 1e-4, 1e-2 |
+    | `loss_on_answer_only` | whether positions without a weight count in the loss |
+    | `mask_padding` | whether layers skip padding |
+    | `length_curriculum` | whether training begins with short rows |
+    | `curriculum_start` | the longest row at first, 0.2 to 0.8 of the longest of all |
+    | `curriculum_share` | the share of the training after which all rows take part |
+
+    The last two are searched where `length_curriculum` is true. `loss_on_answer_only`
+    exists for models with a class per token; the last four need `padding_token`.
+
+    Every trial sees as many rows, whatever its batch size. What is searched for is a
+    model that generalises: `objective` is the accuracy on `longer_data`, rows longer
+    than those trained on. A loss that is NaN or infinite fails the trial.
+
+    Args:
+        vocabulary_size: Positive integer, the number of tokens.
+        num_classes: Positive integer for a model with one class per sequence. `None`
+            means a class per token, out of the vocabulary.
+        padding_token: Integer. `None` means that rows are not padded.
+        epochs: Positive integer, the epochs of a whole training. Learning rate and
+            curriculum are laid out over them, also where Hyperband stops earlier.
+        rows_per_epoch: Positive integer.
+        seed: Non-negative integer, which draws the batches.
+        jit_compile: As in `keras.Model.compile`.
+        name: String.
+        tunable: Boolean, see `keras_tuner.HyperModel`.
+
+    Example:
+
+    ```python
+    class HyperGRU(keras_nam.tuning.HyperSequenceModel):
+        def make_model(self, hp):
+            width = hp.Choice("width", [32, 64])
+            core = keras.layers.GRU(width, return_sequences=True)
+            return keras_nam.models.token_tagger(core, self.vocabulary_size, width)
+
+
+    space = HyperGRU(16, epochs=1, rows_per_epoch=256)
+    space.objective.name  # 'val_longer_sequence_accuracy'
+    ```
+
+    Raises:
+        ValueError: If a size is not a positive integer.
+    """
+
+    # Whether the model of a subclass can only have a class per token.
+    tags_tokens = False
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_classes=None,
+        padding_token=None,
+        epochs=10,
+        rows_per_epoch=12_800,
+        seed=0,
+        jit_compile="auto",
+        name=None,
+        tunable=True,
+    ):
+        check_positive_integer("vocabulary_size", vocabulary_size)
+        check_positive_integer("epochs", epochs)
+        check_positive_integer("rows_per_epoch", rows_per_epoch)
+        if num_classes is not None:
+            check_positive_integer("num_classes", num_classes)
+            if self.tags_tokens:
+                raise ValueError(
+                    f"`{type(self).__name__}` builds models with a class per token: "
+                    f"`num_classes` must be `None`. Received: num_classes={num_classes}"
+                )
+        super().__init__(name=name, tunable=tunable)
+        self.vocabulary_size = vocabulary_size
+        self.num_classes = num_classes
+        self.padding_token = padding_token
+        self.epochs = epochs
+        self.rows_per_epoch = rows_per_epoch
+        self.seed = check_integer("seed", seed, at_least=0)
+        self.jit_compile = jit_compile
+
+    @property
+    def objective(self):
+        """The `keras_tuner.Objective` that asks for longer rows."""
+        kind = "sequence_accuracy" if self.num_classes is None else "accuracy"
+        return keras_tuner.Objective(f"val_longer_{kind}", "max")
+
+    def make_model(self, hp):
+        """Returns a `keras.Model` for the hyperparameters `hp`, not yet compiled."""
+        raise NotImplementedError
+
+    def declare_hyperparameters(self, hp):
+        """Makes what `fit` asks for known before the first trial."""
+        self._batch_size(hp)
+        self._loss_on_answer_only(hp)
+        self._curriculum(hp)
+
+    def build(self, hp):
+        """Builds and compiles the model of a trial."""
+        model = self.make_model(hp)
+        rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
+        final = hp.Choice("final_learning_rate", [1.0, 0.3, 0.1], default=1.0)
+        steps = self.epochs * self._steps_per_epoch(hp)
+        optimizer = keras.optimizers.AdamW(
+            keras.optimizers.schedules.ExponentialDecay(rate, steps, final),
+            weight_decay=hp.Choice("weight_decay", [0.0, 1e-4, 1e-2], default=0.0),
+            global_clipnorm=hp.Choice("clip_norm", [0.1, 0.3, 1.0], default=1.0),
+        )
+        measures = {"metrics": ["accuracy"]}
+        if self.num_classes is None:
+            measures = {"weighted_metrics": [SequenceAccuracy(), "accuracy"]}
+        model.compile(
+            optimizer,
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=self.jit_compile,
+            **measures,
+        )
+        # So that Hyperband, which goes on with the weights of an earlier trial, goes
+        # on with its moments and its learning rate as well.
+        optimizer.build(model.trainable_variables)
+        return model
+
+    def fit(
+        self,
+        hp,
+        model,
+        x,
+        y,
+        sample_weight=None,
+        validation_data=None,
+        longer_data=None,
+        lengths=None,
+        epochs=None,
+        initial_epoch=0,
+        callbacks=(),
+        verbose=0,
+        **kwargs,
+    ):
+        """Trains the model of a trial. `Tuner.search` passes its arguments on to here.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+            model: What `build` returned.
+            x: Integers of shape `(rows, time)`.
+            y: Integers of shape `(rows, time)`, or `(rows,)` for `num_classes`.
+            sample_weight: Numbers of shape `(rows, time)`, 0 where nothing is asked
+                for.
+            validation_data: Tuple like `(x, y, sample_weight)`, rows of trained
+                lengths.
+            longer_data: Another, of longer rows; measures on it are named
+                `val_longer_...`.
+            lengths: Integers of shape `(rows,)`, for the curriculum. `None` means the
+                number of tokens that are not padding.
+            epochs: Positive integer. `None` means all `epochs` of the search space.
+            initial_epoch: Integer, the epoch to start from.
+            callbacks: List of callbacks, those of the tuner among them.
+            verbose: As in `keras.Model.fit`. Given to `Tuner.search`, it sets what the
+                tuner prints as well.
+            **kwargs: Further arguments of `keras.Model.fit`.
+
+        Returns:
+            The history.
+
+        Raises:
+            keras_tuner.errors.FailedTrialError: If the loss became NaN or infinite.
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        arrays = (x, y)
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight)
+            if self.num_classes is None and not self._loss_on_answer_only(hp):
+                weight = np.ones_like(weight)
+            arrays = (x, y, weight)
+        if lengths is None:
+            padded = self.padding_token is not None
+            is_token = x != self.padding_token if padded else np.ones_like(x)
+            lengths = is_token.sum(axis=1)
+        batch_size = self._batch_size(hp)
+        steps = self._steps_per_epoch(hp)
+        batches = draw_batches(
+            arrays,
+            LengthCurriculum(lengths, *self._curriculum(hp)),
+            batch_size,
+            initial_epoch * steps,
+            self.epochs * steps,
+            self.seed,
+        )
+        measured = [] if longer_data is None else [longer_data]
+        history = model.fit(
+            batches,
+            steps_per_epoch=steps,
+            epochs=self.epochs if epochs is None else epochs,
+            initial_epoch=initial_epoch,
+            validation_data=validation_data,
+            callbacks=[
+                keras.callbacks.TerminateOnNaN(),
+                *(EvaluateLonger(data, batch_size) for data in measured),
+                *callbacks,
+            ],
+            verbose=verbose,
+            **kwargs,
+        )
+        reject_diverged(history.history["loss"])
+        return history
+
+    def mask_token(self, hp):
+        """The token that layers skip, or `None`."""
+        if self.padding_token is None:
+            return None
+        return self.padding_token if hp.Boolean("mask_padding") else None
+
+    def _batch_size(self, hp):
+        return hp.Choice("batch_size", [32, 64, 128, 256], default=128)
+
+    def _steps_per_epoch(self, hp):
+        return max(1, round(self.rows_per_epoch / self._batch_size(hp)))
+
+    def _loss_on_answer_only(self, hp):
+        return self.num_classes is None and hp.Boolean(
+            "loss_on_answer_only", default=True
+        )
+
+    def _curriculum(self, hp):
+        """The arguments `(start, share)` of the `LengthCurriculum`."""
+        if self.padding_token is None:
+            return 1.0, 1.0
+        grows = hp.Boolean("length_curriculum")
+        with hp.conditional_scope("length_curriculum", [True]):
+            start = hp.Choice("curriculum_start", [0.2, 0.4, 0.6, 0.8], default=0.4)
+            share = hp.Choice("curriculum_share", [0.25, 0.5, 0.75], default=0.5)
+        return (start, share) if grows else (1.0, 1.0)
