@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_nam.layers.arguments import check_positive_integer
+
 # What Hyperband notes beside the hyperparameters, all but the epochs.
 NOTES = ("tuner/trial_id", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
@@ -60,16 +62,17 @@ def search_results(tuner):
     return sorted(results, key=rank)
 
 
-def search_table(results, measures=()):
-    """Lays out the results of a search as a table in Markdown.
+def search_table(results, measures=(), num_columns=5):
+    """Lays out the results of a search as tables, with a column for each trial.
 
     Args:
         results: What `search_results` returned.
-        measures: List of strings, the measures that get columns beside the score.
+        measures: List of strings, the measures that get rows below the score.
+        num_columns: Positive integer. Further trials go to further tables.
 
     Returns:
-        A string: a row for each trial, with a column for each hyperparameter that is
-        not the same in all of them.
+        A string, tables in Markdown. Below the measures, they have a row for each
+        hyperparameter that is not the same in all trials.
 
     Example:
 
@@ -81,23 +84,32 @@ def search_table(results, measures=()):
          "measures": {}, "hyperparameters": {"width": 4, "n": 1}},
     ]
     table = keras_nam.tuning.search_table(results, ["val_accuracy"])
-    table.splitlines()[2]  # '| 1     | COMPLETED | 0.5   | 0.9          | 8     |'
+    table.splitlines()[-1]  # '| width        | 8         | 4      |'
     ```
+
+    Raises:
+        ValueError: If `num_columns` is not a positive integer.
     """
+    check_positive_integer("num_columns", num_columns)
     varied = varied_hyperparameters(results)
-    rows = [["trial", "status", "score", *measures, *varied]]
+    chunks = range(0, len(results), num_columns)
+    return "\n\n".join(
+        _lay_out(results[i : i + num_columns], measures, varied) for i in chunks
+    )
+
+
+def _lay_out(results, measures, varied):
+    columns = [["trial", "status", "score", *measures, *varied]]
     for result in results:
-        values = [result["score"]]
+        values = [result["trial"], result["status"], result["score"]]
         values += [result["measures"].get(name) for name in measures]
         values += [result["hyperparameters"].get(name) for name in varied]
-        rows.append([result["trial"], result["status"], *map(_write, values)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        columns.append([_write(value) for value in values])
+    widths = [max(map(len, column)) for column in columns]
+    rows = list(zip(*columns, strict=True))
     rows.insert(1, ["-" * width for width in widths])
     return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        + " |"
-        for row in rows
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows
     )
 
 

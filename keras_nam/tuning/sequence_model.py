@@ -222,6 +222,7 @@ class HyperSequenceModel(keras_tuner.HyperModel):
                 *(EvaluateLonger(data, batch_size) for data in measured),
                 *callbacks,
             ],
+            shuffle=False,
             verbose=verbose,
             **kwargs,
         )

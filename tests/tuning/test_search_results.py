@@ -25,16 +25,26 @@ RESULTS = [
 
 
 def test_table():
-    table = tuning.search_table(RESULTS, ["val_accuracy"]).splitlines()
-    assert len({len(line) for line in table}) == 1
-    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in table] == [
-        ["trial", "status", "score", "val_accuracy", "rate", "tape", "tape_length"],
-        ["-----", "---------", "-----", "------------", "------", "--------", "-" * 11],
-        ["2", "COMPLETED", "0.75", "0.5", "0.001", "fixed", "16"],
-        ["0", "COMPLETED", "0.25", "0.25", "0.01", "sequence", ""],
-        ["1", "COMPLETED", "0.5", "1", "0.0002", "fixed", "32"],
-        ["3", "FAILED", "", "", "0.01", "sequence", ""],
+    text = tuning.search_table(RESULTS, ["val_accuracy"], num_columns=3)
+    tables = [
+        [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
+        for table in text.split("\n\n")
     ]
+    assert [row for row in tables[0] if "--" not in row[0]] == [
+        ["trial", "2", "0", "1"],
+        ["status", "COMPLETED", "COMPLETED", "COMPLETED"],
+        ["score", "0.75", "0.25", "0.5"],
+        ["val_accuracy", "0.5", "0.25", "1"],
+        ["rate", "0.001", "0.01", "0.0002"],
+        ["tape", "fixed", "sequence", "fixed"],
+        ["tape_length", "16", "", "32"],
+    ]
+    column = [row[1] for row in tables[1][2:]]
+    assert column == ["FAILED", "", "", "0.01", "sequence", ""]
+    for table in text.split("\n\n"):
+        assert len({len(line) for line in table.splitlines()}) == 1
+    with pytest.raises(ValueError, match="num_columns=0"):
+        tuning.search_table(RESULTS, num_columns=0)
 
 
 def test_plot():
