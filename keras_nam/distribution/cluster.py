@@ -1,7 +1,9 @@
 """The cluster that a process is a worker of."""
 
+import faulthandler
 import json
 import os
+import sys
 
 import tensorflow as tf
 
@@ -44,8 +46,18 @@ class Cluster:
         self.name = f"{job} {index}"
         self.is_chief = job == "chief" or ("chief" not in jobs and index == 0)
 
-    def connect(self):
+    def connect(self, timeout):
         """Returns the strategy, when all workers are there."""
         if not self.addresses:
             return tf.distribute.get_strategy()
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        print(
+            f"{self.name.capitalize()} waits for all of {self.addresses} to come, for "
+            f"{timeout} seconds at most.",
+            file=sys.stderr,
+        )
+        # TensorFlow waits without an end and lets no other thread of Python run.
+        faulthandler.dump_traceback_later(timeout, exit=True)
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        finally:
+            faulthandler.cancel_dump_traceback_later()

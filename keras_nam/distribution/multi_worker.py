@@ -49,9 +49,9 @@ def fit_multi_worker(
 
     A worker that is killed, hangs or cannot be reached ends all others. A death is
     noticed within seconds, mostly at once, and raised as a `WorkerLostError`; a process
-    in which nothing has happened for `timeout` seconds prints a message and ends with
-    status 1. The same command, run again on all machines, goes on from the last
-    checkpoint, in the order of data and with the random numbers that it would have had.
+    that has waited for the others for `timeout` seconds says so and ends with status 1.
+    The same command, run again on all machines, goes on from the last checkpoint, in
+    the order of data and with the random numbers that it would have had.
 
     Args:
         make_model: Function without arguments that returns a compiled and built model.
@@ -128,7 +128,7 @@ def fit_multi_worker(
         end_process_at_exit()
         raise WorkerLostError(trainer.lost()) from error
     finally:
-        trainer.watchdog.stop()
+        trainer.stop()
     model = make_model()
     model.set_weights(weights)
     return model, history

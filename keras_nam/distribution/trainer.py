@@ -22,17 +22,19 @@ class Trainer:
     def __init__(self, cluster, timeout):
         self.cluster = cluster
         self.checkpoints = None
-        self.doing = "waiting for all workers to come"
-        # Alone, there is nobody to wait for.
-        self.watchdog = Watchdog(
-            timeout if cluster.addresses else None,
-            lambda: f"No sign of life for {timeout} seconds. {self.lost()}",
-        )
+        self.timeout = timeout
+        self.watchdog = None
 
     def connect(self, make_model, make_dataset, checkpoint_dir):
         """Waits for the others, makes the model and restores the last checkpoint."""
-        self.strategy = self.cluster.connect()
-        self._feed("making the model")
+        self.strategy = self.cluster.connect(self.timeout)
+        if self.cluster.addresses:
+            # Alone, there is nobody to wait for.
+            self.watchdog = Watchdog(
+                self.timeout,
+                lambda: f"No step was done in {self.timeout} seconds. {self.lost()}",
+            )
+        self.doing = "making the model"
         self.make_dataset = make_dataset
         with self.strategy.scope():
             self.model = make_model()
@@ -73,7 +75,7 @@ class Trainer:
             callbacks.on_epoch_begin(epoch)
             dataset = self._dataset(epoch).skip(first_step)
             for step, data in enumerate(self._distribute(dataset), first_step):
-                self._feed(f"training, step {step} of epoch {epoch}")
+                self._begin_step(epoch, step)
                 callbacks.on_train_batch_begin(step)
                 callbacks.on_train_batch_end(step, self.train_step(data))
                 if steps_per_checkpoint and (step + 1) % steps_per_checkpoint == 0:
@@ -88,6 +90,11 @@ class Trainer:
                 break
         callbacks.on_train_end(logs)
         return history
+
+    def stop(self):
+        """Ends the watch over the other workers."""
+        if self.watchdog is not None:
+            self.watchdog.stop()
 
     def lost(self):
         """What to tell a user when another worker is lost."""
@@ -126,6 +133,7 @@ class Trainer:
     def _distribute(self, dataset):
         return self.strategy.experimental_distribute_dataset(dataset)
 
-    def _feed(self, doing):
-        self.doing = doing
-        self.watchdog.feed()
+    def _begin_step(self, epoch, step):
+        self.doing = f"training, step {step} of epoch {epoch}"
+        if self.watchdog is not None:
+            self.watchdog.feed()

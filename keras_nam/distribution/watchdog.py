@@ -14,7 +14,7 @@ class Watchdog:
     exception can reach it.
 
     Args:
-        timeout: Number of seconds, or `None` for no end.
+        timeout: Number of seconds.
         message: Function without arguments that returns what is printed.
     """
 
@@ -23,8 +23,7 @@ class Watchdog:
         self.message = message
         self._fed = time.monotonic()
         self._stopped = threading.Event()
-        if timeout is not None:
-            threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def feed(self):
         self._fed = time.monotonic()

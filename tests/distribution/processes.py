@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -31,27 +33,30 @@ def run_all(commands, environments, timeout):
         List of `(status, output)`, the status `None` for what had to be killed.
     """
     base = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            env={**base, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command, environment in zip(commands, environments, strict=True)
-    ]
-    results = []
-    try:
+    deadline = time.monotonic() + timeout
+    processes, statuses = [], []
+    with contextlib.ExitStack() as stack:
+        # A pipe that nobody reads would fill up.
+        outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in commands]
+        for command, environment, output in zip(
+            commands, environments, outputs, strict=True
+        ):
+            process = subprocess.Popen(
+                [sys.executable, *map(str, command)],
+                env={**base, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            processes.append(process)
         for process in processes:
-            try:
-                output, _ = process.communicate(timeout=timeout)
-                results.append((process.returncode, output))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                output, _ = process.communicate()
-                results.append((None, output))
-    finally:
-        for process in processes:
-            process.kill()
-    return results
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+            statuses.append(process.poll())
+        for output in outputs:
+            output.seek(0)
+        return [
+            (status, output.read())
+            for status, output in zip(statuses, outputs, strict=True)
+        ]
