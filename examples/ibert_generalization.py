@@ -149,6 +149,7 @@ def train(model, dataset, arguments):
         dataset.repeat(),
         steps_per_epoch=epoch_steps,
         epochs=-(-arguments.steps // epoch_steps),
+        shuffle=False,  # The dataset is shuffled.
         verbose=arguments.verbose,
     )
     return time.perf_counter() - start
