@@ -25,6 +25,8 @@ EXTRAS = {
     # optimization, without declaring them.
     "tuner": ["keras-tuner>=1.4.7", "scikit-learn", "scipy", "tensorboard"],
     "plots": ["matplotlib>=3.7"],
+    # What `tf.summary` writes histograms and images with, and draws.
+    "tensorboard": ["tensorboard", "matplotlib>=3.7"],
     # The handwritten digits that come with it.
     "images": ["scikit-learn"],
 }

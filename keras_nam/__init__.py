@@ -1,21 +1,27 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
+from keras_nam import baselines
+from keras_nam import callbacks
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import ops
+from keras_nam import tokenizers
 from keras_nam import tuning
 from keras_nam import visualization
 from keras_nam.version import __version__
 
 __all__ = [
     "__version__",
+    "baselines",
+    "callbacks",
     "datasets",
     "layers",
     "metrics",
     "models",
     "ops",
+    "tokenizers",
     "tuning",
     "visualization",
 ]

@@ -18,6 +18,7 @@ SMALL = {
     "length": 5,
     "width": 8,
     "heads": 2,
+    "layers": 2,
     "dim": 4,
     "tapes": 2,
     "tape_length": 6,

@@ -14,12 +14,13 @@ from keras import ops
 import keras_nam
 
 README = Path(__file__).parent.parent / "README.md"
+PACKAGES = ("baselines", "callbacks", "layers", "models", "ops", "tokenizers")
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def public_objects():
     for module in pkgutil.walk_packages(keras_nam.__path__, "keras_nam."):
-        if module.name.split(".")[1] in ("layers", "models", "ops"):
+        if module.name.split(".")[1] in PACKAGES:
             module = importlib.import_module(module.name)
             for name in getattr(module, "__all__", []):
                 thing = getattr(module, name)

@@ -7,6 +7,7 @@ compares with every array file of a known name in FOLDER, whatever its sizes.
 
 from pathlib import Path
 
+import golden_encoders
 import golden_weights as weights
 import keras
 import numpy as np
@@ -344,7 +345,7 @@ SINGLE = {
         fsl_namblock2,
         fsl_favg,
     )
-}
+} | golden_encoders.CASES
 
 
 def build_case(name, arrays):

@@ -6,6 +6,19 @@ import sys
 import keras_nam
 
 NAMES = {
+    "baselines": [
+        "ALiBiAttention",
+        "ConvolutionalEncoder",
+        "ENCODERS",
+        "LSTMAttentionEncoder",
+        "LSTMStack",
+        "RotaryAttention",
+        "TransformerEncoder",
+        "XLNetAttention",
+        "XLNetEncoder",
+        "make_encoder",
+    ],
+    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
     "ops": [
         "memory_attention",
         "memory_read",
@@ -18,8 +31,10 @@ NAMES = {
     "layers": [
         "ClassToken",
         "CosineClassifier",
+        "IBERTEncoder",
         "LSAM",
         "LSAMCell",
+        "LSTMEncoder",
         "LinearAttention",
         "MeanPooling",
         "NAM",
@@ -37,9 +52,13 @@ NAMES = {
         "SIZES",
         "StreamingModel",
         "conv_features",
+        "export_masked_lm",
         "export_teachable",
+        "fill_masks",
         "fit_few_shot",
+        "ibert_tagger",
         "lsam_tagger",
+        "masked_lm",
         "matching_classifier",
         "namtm_tagger",
         "residual_features",
@@ -49,12 +68,14 @@ NAMES = {
     "metrics": [
         "FalsePositiveRate",
         "GroupAccuracy",
+        "LengthBucket",
         "MaskedPerplexity",
         "SequenceAccuracy",
         "confidence_interval",
         "rejection_auroc",
         "rejection_false_positive_rate",
     ],
+    "tokenizers": ["CharacterTokenizer", "WordTokenizer"],
     "tuning": [
         "HyperFewShot",
         "HyperIBERT",

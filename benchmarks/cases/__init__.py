@@ -2,10 +2,20 @@
 
 from benchmarks.cases import attention
 from benchmarks.cases import demo
+from benchmarks.cases import encoders
 from benchmarks.cases import feedback
 from benchmarks.cases import memories
 from benchmarks.cases import scans
 from benchmarks.cases import streams
 from benchmarks.cases import tapes
 
-__all__ = ["attention", "demo", "feedback", "memories", "scans", "streams", "tapes"]
+__all__ = [
+    "attention",
+    "demo",
+    "encoders",
+    "feedback",
+    "memories",
+    "scans",
+    "streams",
+    "tapes",
+]

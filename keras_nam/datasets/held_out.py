@@ -20,9 +20,21 @@ def split_of(content):
     Returns:
         `"test"` for one content in ten, `"validation"` for another, else `"train"`.
     """
-    digest = hashlib.sha256(content).digest()
-    share = int.from_bytes(digest[:8], "little") % _SHARES
-    return {0: "test", 1: "validation"}.get(share, "train")
+    return {0: "test", 1: "validation"}.get(_number_of(content) % _SHARES, "train")
+
+
+def is_held_out(content, share):
+    """Tells whether a piece of data belongs to a share that is held out.
+
+    Args:
+        content: Bytes. Equal contents are on the same side on every machine.
+        share: Number from 0 to 1.
+    """
+    return _number_of(content) < share * 2**64
+
+
+def _number_of(content):
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
 
 
 def choose(count, num_examples, task, split, seed):

@@ -3,9 +3,11 @@
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.cosine_classifier import CosineClassifier
 from keras_nam.layers.embedding import TokenEmbedding
+from keras_nam.layers.ibert import IBERTEncoder
 from keras_nam.layers.linear_attention import LinearAttention
 from keras_nam.layers.lsam import LSAM
 from keras_nam.layers.lsam import LSAMCell
+from keras_nam.layers.lstm import LSTMEncoder
 from keras_nam.layers.nam import NAM
 from keras_nam.layers.nam import NAMCell
 from keras_nam.layers.nam_classifier import NAMClassifier
@@ -21,7 +23,9 @@ __all__ = [
     "NAM",
     "NAMTM",
     "ClassToken",
+    "IBERTEncoder",
     "LSAMCell",
+    "LSTMEncoder",
     "LinearAttention",
     "MeanPooling",
     "NAMAttention",

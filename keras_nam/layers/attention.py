@@ -73,7 +73,8 @@ class NAMAttention(keras.layers.Layer):
         key_mask: Boolean tensor of shape `(batch, source)`, as `value_mask`.
         attention_mask: Boolean tensor of shape `(batch, source)` or `(batch, 1,
             source)`, as `value_mask`; or of shape `(batch, target, source)` with equal
-            rows. A memory cannot hide a position from some queries only.
+            rows. A memory cannot hide a position from some queries only. A mask of two
+            axes is refused where it could be of shape `(target, source)`.
         use_causal_mask: Boolean. Whether a query reads only what stands up to its own
             position. Query and source have the same length then.
         initial_memory: Tensor of shape `(batch, num_heads, value_dim, key_dim)` to
@@ -200,7 +201,7 @@ class NAMAttention(keras.layers.Layer):
         training=None,
     ):
         self._check_call(query, value, key, use_causal_mask, return_attention_scores)
-        mask = source_mask(value.shape[:2], attention_mask, value_mask, key_mask)
+        mask = self._source_mask(query, value, attention_mask, value_mask, key_mask)
         key = value if key is None else key
         if initial_memory is not None:
             initial_memory = ops.cast(initial_memory, self._memory_dtype)
@@ -261,7 +262,7 @@ class NAMAttention(keras.layers.Layer):
         training=None,
     ):
         self._check_call(query, value, key, use_causal_mask, return_attention_scores)
-        source_mask(value.shape[:2], attention_mask, value_mask, key_mask)
+        self._source_mask(query, value, attention_mask, value_mask, key_mask)
         shape = self.compute_output_shape(query.shape, value.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)
         if not return_memory:
@@ -304,6 +305,11 @@ class NAMAttention(keras.layers.Layer):
     @property
     def _memory_dtype(self):
         return keras.backend.result_type(self.compute_dtype, "float32")
+
+    def _source_mask(self, query, value, attention_mask, value_mask, key_mask):
+        return source_mask(
+            value.shape[:2], query.shape[1], attention_mask, value_mask, key_mask
+        )
 
     def _gates(self, query, value, mask, training):
         """The probabilities to write, erase and read; 1 or 0 where there are none."""

@@ -6,11 +6,12 @@ from keras import ops
 from keras_nam.shapes import fits
 
 
-def source_mask(shape, attention_mask, *masks):
+def source_mask(shape, target, attention_mask, *masks):
     """The positions of the source that may enter the memory.
 
     Args:
         shape: Tuple `(batch, source)`, the shape of the positions.
+        target: Integer, the number of queries, or `None` where it is unknown.
         attention_mask: Boolean tensor of shape `(batch, source)`, `(batch, 1, source)`
             or `(batch, target, source)`, with further axes of size 1 for heads, or
             `None`.
@@ -25,7 +26,7 @@ def source_mask(shape, attention_mask, *masks):
     """
     masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
     if attention_mask is not None:
-        masks.append(_of_source(attention_mask))
+        masks.append(_of_source(attention_mask, (shape[0], target)))
     combined = None
     for mask in masks:
         if not fits(tuple(mask.shape), tuple(shape)):
@@ -45,13 +46,21 @@ def clear_masked(x, mask):
     return ops.where(ops.expand_dims(mask, -1), x, ops.cast(0, x.dtype))
 
 
-def _of_source(attention_mask):
+def _of_source(attention_mask, queries):
     shape = tuple(attention_mask.shape)
     if len(shape) not in (2, 3, 4):
         raise ValueError(
             "Argument `attention_mask` must have shape (batch, source), (batch, 1, "
             "source) or (batch, target, source). "
             f"Received: attention_mask.shape={shape}"
+        )
+    batch, target = queries
+    if len(shape) == 2 and batch is not None and batch == target and batch > 1:
+        raise ValueError(
+            "An `attention_mask` of two axes could be of shape (batch, source) or "
+            "(target, source), for there are as many rows as queries. Pass it with "
+            "shape (batch, 1, source), or as `value_mask`. "
+            f"Received: attention_mask.shape={shape} for {batch} rows"
         )
     if all(size == 1 for size in shape[1:-1]):
         mask = ops.convert_to_tensor(attention_mask)

@@ -34,7 +34,8 @@ class NAMTransformerEncoder(keras.layers.Layer):
         num_heads: Positive integer, the number of heads.
         key_dim: Positive integer, the size of queries, keys and values per head.
             `None` means the width of the input divided by `num_heads`.
-        attention: String. `"nam"`, `"softmax"` or `"linear"`.
+        attention: String, `"nam"`, `"softmax"` or `"linear"`, or a layer that is called
+            like `keras.layers.MultiHeadAttention`.
         use_gates: Boolean, see `NAMAttention`. Only for `attention="nam"`.
         use_erase: Boolean, see `NAMAttention`. Such a block has to be called with
             `use_causal_mask=True`. Only for `attention="nam"`.
@@ -68,8 +69,8 @@ class NAMTransformerEncoder(keras.layers.Layer):
     ```
 
     Raises:
-        ValueError: If a size is not a positive integer, `attention` is unknown, or
-            `num_heads` does not divide the width of the input.
+        ValueError: If a size is not a positive integer, `attention` is neither known
+            nor a layer, or `num_heads` does not divide the width of the input.
 
     Reference:
 
@@ -98,9 +99,12 @@ class NAMTransformerEncoder(keras.layers.Layer):
         if key_dim is not None:
             check_positive_integer("key_dim", key_dim)
         check_rate("dropout", dropout)
-        if attention not in ATTENTIONS:
+        if isinstance(attention, dict):
+            attention = keras.saving.deserialize_keras_object(attention)
+        own_attention = isinstance(attention, keras.layers.Layer)
+        if not own_attention and attention not in ATTENTIONS:
             raise ValueError(
-                f"Argument `attention` must be one of {ATTENTIONS}. "
+                f"Argument `attention` must be one of {ATTENTIONS} or a layer. "
                 f"Received: attention={attention}"
             )
         if use_erase and attention != "nam":
@@ -126,7 +130,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
 
     def build(self, inputs_shape):
         width = inputs_shape[-1]
-        if self.key_dim is None:
+        if self.key_dim is None and isinstance(self.attention, str):
             check_divisible("features", width, "num_heads", self.num_heads)
         self.attention_layer = self._make_attention(
             self.key_dim or width // self.num_heads
@@ -134,10 +138,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
         self.attention_layer.build(inputs_shape, inputs_shape)
         self.attention_norm = self._norm("attention_norm", inputs_shape)
         self.feedforward_norm = self._norm("feedforward_norm", inputs_shape)
-        self.intermediate_dense = self._dense("intermediate", self.intermediate_dim)
-        self.intermediate_dense.build(inputs_shape)
-        self.output_dense = self._dense("output", width)
-        self.output_dense.build((*inputs_shape[:-1], self.intermediate_dim))
+        self._build_feedforward(inputs_shape)
         self.dropout_layer = keras.layers.Dropout(
             self.dropout, dtype=self.dtype_policy, name="dropout"
         )
@@ -167,8 +168,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
             return self.dropout_layer(x, training=training)
 
         def feed_forward(x):
-            x = self.activation(self.intermediate_dense(x))
-            x = self.output_dense(self.dropout_layer(x, training=training))
+            x = self._feed_forward(x, padding_mask, training)
             return self.dropout_layer(x, training=training)
 
         x = self._residual(inputs, attend, self.attention_norm)
@@ -183,7 +183,11 @@ class NAMTransformerEncoder(keras.layers.Layer):
             "intermediate_dim": self.intermediate_dim,
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
-            "attention": self.attention,
+            "attention": (
+                self.attention
+                if isinstance(self.attention, str)
+                else keras.saving.serialize_keras_object(self.attention)
+            ),
             "use_gates": self.use_gates,
             "use_erase": self.use_erase,
             "dropout": self.dropout,
@@ -200,7 +204,19 @@ class NAMTransformerEncoder(keras.layers.Layer):
             return x + part(norm(x))
         return norm(x + part(x))
 
+    def _build_feedforward(self, inputs_shape):
+        self.intermediate_dense = self._dense("intermediate", self.intermediate_dim)
+        self.intermediate_dense.build(inputs_shape)
+        self.output_dense = self._dense("output", inputs_shape[-1])
+        self.output_dense.build((*inputs_shape[:-1], self.intermediate_dim))
+
+    def _feed_forward(self, x, padding_mask, training):
+        x = self.activation(self.intermediate_dense(x))
+        return self.output_dense(self.dropout_layer(x, training=training))
+
     def _make_attention(self, key_dim):
+        if not isinstance(self.attention, str):
+            return self.attention
         arguments = {
             "num_heads": self.num_heads,
             "key_dim": key_dim,

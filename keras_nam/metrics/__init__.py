@@ -3,6 +3,7 @@
 from keras_nam.metrics.confidence import confidence_interval
 from keras_nam.metrics.few_shot import FalsePositiveRate
 from keras_nam.metrics.few_shot import GroupAccuracy
+from keras_nam.metrics.length_bucket import LengthBucket
 from keras_nam.metrics.masked_perplexity import MaskedPerplexity
 from keras_nam.metrics.rejection import rejection_auroc
 from keras_nam.metrics.rejection import rejection_false_positive_rate
@@ -11,6 +12,7 @@ from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
 __all__ = [
     "FalsePositiveRate",
     "GroupAccuracy",
+    "LengthBucket",
     "MaskedPerplexity",
     "SequenceAccuracy",
     "confidence_interval",

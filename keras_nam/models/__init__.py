@@ -6,7 +6,11 @@ from keras_nam.models.features import conv_features
 from keras_nam.models.features import residual_features
 from keras_nam.models.few_shot import FewShotClassifier
 from keras_nam.models.few_shot_training import fit_few_shot
+from keras_nam.models.ibert import ibert_tagger
 from keras_nam.models.lsam import lsam_tagger
+from keras_nam.models.masked_lm import export_masked_lm
+from keras_nam.models.masked_lm import fill_masks
+from keras_nam.models.masked_lm import masked_lm
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
@@ -18,9 +22,13 @@ __all__ = [
     "FewShotClassifier",
     "StreamingModel",
     "conv_features",
+    "export_masked_lm",
     "export_teachable",
+    "fill_masks",
     "fit_few_shot",
+    "ibert_tagger",
     "lsam_tagger",
+    "masked_lm",
     "matching_classifier",
     "namtm_tagger",
     "residual_features",

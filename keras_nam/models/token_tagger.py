@@ -14,6 +14,7 @@ def token_tagger(
     num_classes=None,
     mask_token=None,
     dropout=0.0,
+    embeddings_initializer="uniform",
     name=None,
 ):
     """Builds a functional model that classifies every token of a sequence.
@@ -30,6 +31,7 @@ def token_tagger(
         mask_token: Integer, the token that is padding and is skipped by layers that
             honour masks. `None` means that padding is read like any other token.
         dropout: Float, the rate of dropout after the embedding and after the core.
+        embeddings_initializer: Initializer for the embedding.
         name: String, the name of the model.
 
     Returns:
@@ -55,14 +57,41 @@ def token_tagger(
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = TokenEmbedding(vocabulary_size, width, mask_token, name="embedding")(tokens)
+    logits = classify_tokens(
+        tokens,
+        layers,
+        vocabulary_size,
+        width,
+        num_classes or vocabulary_size,
+        mask_token,
+        dropout,
+        embeddings_initializer,
+    )
+    return keras.Model(tokens, logits, name=name)
+
+
+def classify_tokens(
+    tokens,
+    layers,
+    vocabulary_size,
+    width,
+    num_classes,
+    mask_token,
+    dropout,
+    embeddings_initializer,
+):
+    """Maps tokens through an embedding and `layers` to logits of their classes."""
+    x = TokenEmbedding(
+        vocabulary_size,
+        width,
+        mask_token,
+        embeddings_initializer=embeddings_initializer,
+        name="embedding",
+    )(tokens)
     if dropout:
         x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
     for layer in layers:
         x = layer(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="core_dropout")(x)
-    logits = keras.layers.Dense(
-        num_classes or vocabulary_size, dtype="float32", name="logits"
-    )(x)
-    return keras.Model(tokens, logits, name=name)
+    return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)

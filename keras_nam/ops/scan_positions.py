@@ -26,7 +26,7 @@ from keras_nam.ops.step import dot
 # A key memory that never erases grows, and loses its early content when it is run
 # backwards over many steps.
 SEGMENT_LENGTH = 64
-BLOCK_LENGTH = 8
+BLOCK_LENGTH = 4
 
 
 def position_scan(directions, positions):

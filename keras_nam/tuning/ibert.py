@@ -47,9 +47,9 @@ class HyperIBERT(HyperSequenceModel):
         num_layers = hp.Int("num_layers", 1, 4, default=2)
         ratio = hp.Choice("intermediate_ratio", [1, 2, 4], default=4)
         recurrent = hp.Choice("recurrent", ["lstm", "gru", "lsam"], default="lstm")
-        # Either direction of the recurrent layer has half of the heads.
-        reject_indivisible(num_heads=num_heads, num_directions=2)
-        reject_indivisible(width=width, num_heads=num_heads)
+        # Either direction of the recurrent layer has half of the width.
+        reject_indivisible(width=width, num_directions=2)
+        reject_indivisible(width_of_a_direction=width // 2, num_heads=num_heads)
         encoder = layers.IBERTEncoder(
             num_layers,
             num_heads,

@@ -181,6 +181,13 @@ def test_attention_masks_that_are_padding():
     )
 
 
+def test_an_attention_mask_that_has_two_readings_is_refused():
+    x = np.zeros((4, 4, WIDTH), "float32")
+    with pytest.raises(ValueError, match="two axes"):
+        make("nam")(x, x, attention_mask=np.tril(np.ones((4, 4), bool)))
+    make("nam")(x, x, attention_mask=np.ones((4, 1, 4), bool))
+
+
 def test_attention_masks_that_a_memory_cannot_honour():
     layer, x = make("nam"), normal(2, 4, WIDTH)
     with pytest.raises(ValueError, match="use_causal_mask=True"):

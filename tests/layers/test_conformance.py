@@ -61,10 +61,26 @@ CHANGED = {
     "normalize_first": False,
     "use_attention_bias": False,
     "max_length": 11,
+    "bidirectional": False,
+    "unit_forget_bias": False,
+    "num_layers": 3,
+    "recurrent": "gru",
+    "feedforward": "lstm",
+    "identical_layers": True,
+    "num_base_classes": 4,
+    "num_novel_classes": 3,
+    "max_shots": 2,
+    "generator": "attention",
+    "similarity": "dotproduct",
+    "erase": "in_order",
+    "gates": "shared",
+    "gate_units": 5,
+    "use_attention": True,
 }
 # Of layers where the value above is the default.
 CHANGED_IN = {layers.NAMAttention: {"use_erase": True}}
 CHANGED_IN[layers.NAMTransformerEncoder] = CHANGED_IN[layers.NAMAttention]
+CHANGED_IN[layers.IBERTEncoder] = {"activation": "gelu"}
 LAYERS = [
     layers.NAM,
     layers.LSAM,
@@ -79,8 +95,16 @@ LAYERS = [
     layers.PositionEmbedding,
     layers.ClassToken,
     layers.MeanPooling,
+    layers.LSTMEncoder,
+    layers.IBERTEncoder,
+    layers.NAMClassifier,
+    layers.CosineClassifier,
 ]
 SHARED = ["dtype", "name", "trainable"]
+FEW_SHOT = dict.fromkeys(
+    (layers.NAMClassifier, layers.CosineClassifier),
+    ["similarity", "kernel_initializer", "kernel_regularizer"],
+)
 RECURRENT = ["zero_output_for_mask", "activity_regularizer"]
 REQUIRED = {
     layers.TokenEmbedding: {"input_dim": 6, "output_dim": 4},
@@ -90,6 +114,9 @@ REQUIRED = {
     layers.PositionEmbedding: {},
     layers.ClassToken: {},
     layers.MeanPooling: {},
+    layers.IBERTEncoder: {"num_layers": 2, "num_heads": 2, "intermediate_dim": 6},
+    layers.NAMClassifier: {"num_base_classes": 5},
+    layers.CosineClassifier: {"num_base_classes": 5},
 }
 
 
@@ -124,7 +151,7 @@ def test_keras_conformance_of_the_embedding():
 
 @pytest.mark.parametrize("layer_class", LAYERS, ids=lambda c: c.__name__)
 def test_every_argument_survives_get_config(layer_class):
-    names = init_arguments(layer_class) + SHARED
+    names = [*init_arguments(layer_class), *SHARED, *FEW_SHOT.get(layer_class, [])]
     if issubclass(layer_class, keras.layers.RNN):
         names += RECURRENT
     required = REQUIRED.get(layer_class, {"units": 12})

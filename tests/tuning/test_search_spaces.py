@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from keras_nam import datasets
-from keras_nam import layers
 from keras_nam import models
 from keras_nam import tuning
 
@@ -21,8 +20,6 @@ SMALL = {"width": 8, "num_tapes": 2, "num_heads": 2, "intermediate_ratio": 1}
 
 def make(family, **kwargs):
     arguments = {"padding_token": 11, "epochs": 2, "rows_per_epoch": 64, **kwargs}
-    if family is tuning.HyperIBERT and not hasattr(layers, "IBERTEncoder"):
-        pytest.skip("needs IBERTEncoder")
     return family(16, **arguments)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import keras_nam
-from keras_nam import layers
 from keras_nam import tuning
 
 pytest.importorskip("keras_tuner")
@@ -18,8 +17,6 @@ pytest.importorskip("keras_tuner")
 def test_example(name, tmp_path, monkeypatch):
     if name in ("SearchOutcome", "LaunchedSearch"):
         pytest.skip("what `search` and `launch_search` return")
-    if name == "HyperIBERT" and not hasattr(layers, "IBERTEncoder"):
-        pytest.skip("needs IBERTEncoder")
     monkeypatch.chdir(tmp_path)
     documentation = inspect.getdoc(getattr(tuning, name))
     (example,) = re.findall(r"```python\n(.*?)```", documentation, flags=re.DOTALL)

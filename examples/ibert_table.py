@@ -1,0 +1,123 @@
+"""Compares I-BERT with other encoders: same data, same budget, several seeds.
+
+    python examples/ibert_table.py --tasks copy reverse addition
+    python examples/ibert_table.py --tasks words characters --folder FOLDER --steps 500
+
+What is not named here, like `--steps`, goes to every run of `ibert_generalization.py`.
+Prints a table of means over the seeds and their ranges, trained and longer lengths
+apart, and draws a plot for each task. Runs that are already in `--out` with the same
+settings are not repeated, so that a table can be broken off and grown.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from ibert_generalization import DIGIT_TASKS
+from ibert_generalization import TEXT_TASKS
+from ibert_generalization import plot
+
+EXAMPLE = Path(__file__).with_name("ibert_generalization.py")
+MODELS = (
+    "ibert",
+    "ibert2",
+    "ibert_positions",
+    "learned",
+    "sinusoid",
+    "rotary",
+    "alibi",
+    "no_positions",
+    "xlnet",
+    "lstm_attention",
+    "lstm",
+)
+
+
+def run(task, model, seed, arguments, further):
+    """The result of one run, from `--out` if it is there."""
+    command = [str(EXAMPLE), "--task", task, "--model", model, "--seed", str(seed)]
+    if task in TEXT_TASKS:
+        command += ["--folder", str(arguments.folder)]
+    command += further
+    # The folder of the sentences may have another name next time.
+    settings = [word for word in command[1:] if word != str(arguments.folder)]
+    folder = arguments.out / f"{task}-{model}-{seed}"
+    record = folder / "settings.json"
+    if record.exists() and json.loads(record.read_text()) == settings:
+        return json.loads((folder / "result.json").read_text())
+    print(*settings, flush=True)
+    subprocess.run(
+        [sys.executable, *command, "--quiet", "--out", str(arguments.out)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    record.write_text(json.dumps(settings))
+    return json.loads((folder / "result.json").read_text())
+
+
+def mean_over_lengths(result, trained):
+    scale = 100 if result["task"] in DIGIT_TASKS else 1
+    values = [
+        scale * value
+        for length, value in result["by_length"].items()
+        if (length in result["trained"]) == trained
+    ]
+    # A perplexity is a power, whose mean is that of the losses.
+    return np.mean(values) if scale == 100 else np.exp(np.mean(np.log(values)))
+
+
+def rows(results):
+    """The table: a row for each task and model, the mean and range of the seeds."""
+    yield "| task | model | parameters | trained lengths | longer lengths | seconds |"
+    yield "|---|---|---|---|---|---|"
+    for (task, model), group in results.items():
+        cells = []
+        for trained in (True, False):
+            values = [mean_over_lengths(result, trained) for result in group]
+            cells.append(
+                f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+            )
+        seconds = np.median([result["seconds"] for result in group])
+        parameters = f"{group[0]['parameters']:,}"
+        cells = [task, model, parameters, *cells, f"{seconds:.0f}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def mean_result(group):
+    """One result with the means of all seeds, to be plotted."""
+    by_length = {
+        length: float(np.mean([result["by_length"][length] for result in group]))
+        for length in group[0]["by_length"]
+    }
+    return {**group[0], "by_length": by_length}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", nargs="+", default=list(DIGIT_TASKS))
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, help="of sentences, for texts")
+    parser.add_argument("--out", type=Path, default=Path("results/ibert"))
+    arguments, further = parser.parse_known_args()
+    # Seeds outermost: a table that is broken off has all models.
+    results = {}
+    for seed in arguments.seeds:
+        for task in arguments.tasks:
+            for model in arguments.models:
+                result = run(task, model, seed, arguments, further)
+                results.setdefault((task, model), []).append(result)
+    print("Accuracy in percent for digits, perplexity of masked symbols for texts.")
+    print(*rows(results), sep="\n")
+    for task in arguments.tasks:
+        groups = [group for (of, _), group in results.items() if of == task]
+        plot([mean_result(group) for group in groups], arguments.out / f"{task}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Softmax self-attention whose scores may know positions."""
+
+import keras
+from keras import initializers
+from keras import ops
+
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.arguments import check_rate
+from keras_nam.layers.initialization import clone_initializer
+
+
+class PositionAwareAttention(keras.layers.Layer):
+    """Base class: softmax self-attention with `scores` of a subclass.
+
+    It is called like `keras.layers.MultiHeadAttention`, with the same tensor as query
+    and value.
+
+    Args:
+        num_heads: Positive integer, the number of heads.
+        key_dim: Positive integer, the size of queries, keys and values per head.
+        dropout: Float, the rate of dropout on the attention probabilities.
+        use_bias: Boolean. Whether the projections have biases.
+        kernel_initializer: Initializer for the kernels.
+        bias_initializer: Initializer for the biases.
+
+    Call arguments:
+        query: Tensor of shape `(batch, time, features)`.
+        value: The same tensor.
+        key_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) positions
+            are seen by no other.
+        use_causal_mask: Boolean. Whether a position sees only those up to it.
+        training: Boolean. Whether dropout is active.
+
+    Returns:
+        A tensor of shape `(batch, time, features)`.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        dropout=0.0,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        check_positive_integer("num_heads", num_heads)
+        check_positive_integer("key_dim", key_dim)
+        check_rate("dropout", dropout)
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.dropout = dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
+
+    def build(self, query_shape, value_shape=None):
+        width = query_shape[-1]
+        self.query_dense = self.make_projection("query", width)
+        self.key_dense = self.make_projection("key", width)
+        self.value_dense = self.make_projection("value", width)
+        self.output_dense = self._dense(
+            "output", (None, None, self.num_heads, self.key_dim), "btnd,ndf->btf", width
+        )
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        use_causal_mask=False,
+        training=None,
+    ):
+        scores = self.scores(self.query_dense(query), self.key_dense(value))
+        scores = ops.cast(scores, "float32") / self.key_dim**0.5
+        mask = value_mask if key_mask is None else key_mask
+        if mask is not None:
+            scores = _hide(scores, ops.cast(mask, "bool")[:, None, None])
+        if use_causal_mask:
+            steps = ops.arange(ops.shape(query)[1])
+            scores = _hide(scores, steps[:, None] >= steps)
+        probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+        probabilities = self.dropout_layer(probabilities, training=training)
+        read = ops.einsum("bnts,bsnd->btnd", probabilities, self.value_dense(value))
+        return self.output_dense(read)
+
+    def scores(self, query, key):
+        """Scores before they are divided by the root of `key_dim`.
+
+        Args:
+            query: Tensor of shape `(batch, time, num_heads, key_dim)`.
+            key: Tensor of shape `(batch, time, num_heads, key_dim)`.
+
+        Returns:
+            Tensor of shape `(batch, num_heads, time, time)`.
+        """
+        raise NotImplementedError
+
+    def make_projection(self, name, width):
+        return self._dense(
+            name, (None, None, width), "btf,fnd->btnd", (self.num_heads, self.key_dim)
+        )
+
+    def compute_output_shape(self, query_shape, value_shape=None):
+        return query_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "dropout": self.dropout,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+        }
+
+    def _dense(self, name, input_shape, equation, output_shape):
+        heads = isinstance(output_shape, tuple)
+        layer = keras.layers.EinsumDense(
+            equation,
+            output_shape=(None, *output_shape) if heads else (None, output_shape),
+            bias_axes=("nd" if heads else "f") if self.use_bias else None,
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build(input_shape)
+        return layer
+
+
+def _hide(scores, visible):
+    # Not minus infinity: a row without any visible position must not become NaN.
+    return ops.where(visible, scores, -1e9)

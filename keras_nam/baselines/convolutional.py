@@ -1,0 +1,105 @@
+"""A convolutional encoder with growing fields of view."""
+
+import keras
+from keras import ops
+
+from keras_nam.layers.arguments import check_divisible
+from keras_nam.layers.arguments import check_rate
+from keras_nam.layers.attention_masks import clear_masked
+
+DILATIONS = (1, 2, 4, 1, 2, 4)
+EPSILON = 1e-5
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class ConvolutionalEncoder(keras.layers.Layer):
+    """Residual blocks of dilated convolutions.
+
+        x = norm(inputs)
+        x = x + dropout(expand(dilate(reduce(x))))               in each of the blocks
+
+    where each of `reduce` (one tap, half the width), `dilate` (five taps) and `expand`
+    (one tap) is a convolution, a batch normalisation and a relu.
+
+    Args:
+        dropout: Float, the rate of dropout.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, time, features)`, with an even number of
+            features, which is also that of the outputs.
+        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps count as
+            the zeros beyond the ends of a row, and not at all in the normalisation.
+        training: Boolean. Whether dropout is active and batches are normalised by
+            themselves.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Example:
+
+    ```python
+    encoder = keras_nam.baselines.ConvolutionalEncoder()
+    encoder(keras.random.normal((2, 10, 8))).shape  # (2, 10, 8)
+    ```
+
+    Raises:
+        ValueError: If the number of features is odd.
+    """
+
+    def __init__(self, dropout=0.0, **kwargs):
+        check_rate("dropout", dropout)
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.dropout = dropout
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
+
+    def build(self, inputs_shape):
+        *leading, width = inputs_shape
+        check_divisible("features", width, "2", 2)
+        self.input_norm = keras.layers.LayerNormalization(
+            epsilon=EPSILON, dtype=self.dtype_policy, name="input_norm"
+        )
+        self.input_norm.build(inputs_shape)
+        half = width // 2
+        self.blocks = [
+            [
+                self._convolution(f"reduce_{i}", width, half, 1, 1),
+                self._convolution(f"dilate_{i}", half, half, 5, dilation),
+                self._convolution(f"expand_{i}", half, width, 1, 1),
+            ]
+            for i, dilation in enumerate(DILATIONS)
+        ]
+
+    def call(self, inputs, mask=None, training=None):
+        x = self.input_norm(clear_masked(inputs, mask))
+        for block in self.blocks:
+            y = x
+            for convolution, norm in block:
+                y = convolution(clear_masked(y, mask))
+                y = ops.relu(norm(y, training=training, mask=mask))
+            x = x + self.dropout_layer(y, training=training)
+        return x
+
+    def compute_output_shape(self, inputs_shape):
+        return tuple(inputs_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "dropout": self.dropout}
+
+    def _convolution(self, name, features, filters, taps, dilation):
+        convolution = keras.layers.Conv1D(
+            filters,
+            taps,
+            padding="same",
+            dilation_rate=dilation,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        convolution.build((None, None, features))
+        norm = keras.layers.BatchNormalization(
+            epsilon=EPSILON, dtype=self.dtype_policy, name=f"{name}_norm"
+        )
+        norm.build((None, None, filters))
+        return convolution, norm

@@ -1,0 +1,190 @@
+"""Transformer encoders that learn order from positions."""
+
+import keras
+
+from keras_nam.baselines.alibi_attention import ALiBiAttention
+from keras_nam.baselines.rotary_attention import RotaryAttention
+from keras_nam.baselines.xlnet_attention import XLNetAttention
+from keras_nam.layers.arguments import check_divisible
+from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.layers.attention_masks import clear_masked
+from keras_nam.layers.encoder_stack import EncoderStack
+from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.position_embedding import PositionEmbedding
+from keras_nam.layers.transformer_encoder import NAMTransformerEncoder
+
+ATTENTIONS = {"rotary": RotaryAttention, "alibi": ALiBiAttention}
+POSITIONS = ("learned", "sinusoid", *ATTENTIONS, None)
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class TransformerEncoder(EncoderStack):
+    """BERT-like Transformer encoder, with the positions of your choice.
+
+        x = inputs + positions
+        x = norm(x + dropout(attention(x)))                      in each of the blocks
+        x = norm(x + dropout(W_2 dropout(relu(W_1 x))))
+        outputs = norm(x)
+
+    Args:
+        num_layers: Positive integer, the number of blocks.
+        num_heads: Positive integer, the number of heads of each block.
+        intermediate_dim: Positive integer, the width of the feed-forward parts.
+        positions: `"learned"` is a table that is added to the inputs and ends at
+            `max_length`, `"sinusoid"` adds sinusoids, `"rotary"` turns queries and
+            keys, `"alibi"` lets attention fade with distance, and with `None` the
+            encoder does not know the order of its inputs.
+        max_length: Positive integer, the rows of the learned table.
+        **kwargs: Further arguments of the blocks, as for `IBERTEncoder`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, time, features)`.
+        padding_mask: Boolean tensor of shape `(batch, time)`; masked (`False`)
+            positions are padding. `None` means the mask of the inputs.
+        training: Boolean. Whether dropout is active.
+        mask: The implicit mask of the inputs, which Keras passes.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Example:
+
+    ```python
+    encoder = keras_nam.baselines.TransformerEncoder(2, 4, 64, positions="rotary")
+    encoder(keras.random.normal((2, 100, 32))).shape  # (2, 100, 32)
+    ```
+
+    Raises:
+        ValueError: If a size is not a positive integer, `positions` is unknown, or the
+            inputs are known to be longer than the learned table.
+
+    Reference:
+
+    - [I-BERT](https://arxiv.org/abs/2006.10220), which compares with these
+    """
+
+    def __init__(
+        self,
+        num_layers,
+        num_heads,
+        intermediate_dim,
+        positions="learned",
+        max_length=512,
+        **kwargs,
+    ):
+        if positions not in POSITIONS:
+            raise ValueError(
+                f"Argument `positions` must be one of {POSITIONS}. "
+                f"Received: positions={positions}"
+            )
+        check_positive_integer("max_length", max_length)
+        super().__init__(num_layers, num_heads, intermediate_dim, **kwargs)
+        self.positions = positions
+        self.max_length = max_length
+        self.position_embedding = None
+        if positions in ("learned", "sinusoid"):
+            self.position_embedding = PositionEmbedding(
+                max_length if positions == "learned" else None,
+                dtype=self.dtype_policy,
+                name="position_embedding",
+            )
+
+    def build_order(self, inputs_shape):
+        self.width = inputs_shape[-1]
+        check_divisible("features", self.width, "num_heads", self.num_heads)
+        if self.position_embedding is not None:
+            self.position_embedding.build(inputs_shape)
+        return inputs_shape
+
+    def embed_order(self, inputs, mask, training):
+        x = clear_masked(inputs, mask)
+        if self.position_embedding is not None:
+            x = self.position_embedding(x)
+        return self.dropout_layer(x, training=training)
+
+    def make_block(self, name):
+        return NAMTransformerEncoder(
+            attention=self.make_attention(), **self.block_arguments(name)
+        )
+
+    def make_attention(self):
+        if self.positions not in ATTENTIONS:
+            return "softmax"
+        return ATTENTIONS[self.positions](**self.attention_arguments())
+
+    def attention_arguments(self):
+        return {
+            "num_heads": self.num_heads,
+            "key_dim": self.width // self.num_heads,
+            "dropout": self.dropout,
+            "kernel_initializer": clone_initializer(self.kernel_initializer),
+            "bias_initializer": clone_initializer(self.bias_initializer),
+            "dtype": self.dtype_policy,
+            "name": "attention",
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "positions": self.positions,
+            "max_length": self.max_length,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_nam")
+class XLNetEncoder(TransformerEncoder):
+    """XLNet-like Transformer encoder: attention knows distances, see `XLNetAttention`.
+
+        x = norm(x + dropout(norm(x + attention(x))))            in each of the blocks
+        x = norm(x + dropout(W_2 dropout(gelu(W_1 x))))
+
+    Args:
+        num_layers: Positive integer, the number of blocks.
+        num_heads: Positive integer, the number of heads of each block.
+        intermediate_dim: Positive integer, the width of the feed-forward parts.
+        activation: Activation of the feed-forward parts.
+        **kwargs: Further arguments of the blocks, as for `IBERTEncoder`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, time, features)`.
+        padding_mask: Boolean tensor of shape `(batch, time)`.
+        training: Boolean. Whether dropout is active.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Example:
+
+    ```python
+    encoder = keras_nam.baselines.XLNetEncoder(2, num_heads=4, intermediate_dim=64)
+    encoder(keras.random.normal((2, 100, 32))).shape  # (2, 100, 32)
+    ```
+
+    Reference:
+
+    - [I-BERT](https://arxiv.org/abs/2006.10220), which compares with this
+    """
+
+    def __init__(
+        self, num_layers, num_heads, intermediate_dim, activation="gelu", **kwargs
+    ):
+        super().__init__(
+            num_layers,
+            num_heads,
+            intermediate_dim,
+            activation=activation,
+            **{**kwargs, "positions": None},
+        )
+
+    def make_attention(self):
+        return XLNetAttention(
+            layer_norm_epsilon=self.layer_norm_epsilon, **self.attention_arguments()
+        )
+
+    def make_output_norm(self, shape):
+        return None
+
+    def get_config(self):
+        config = super().get_config()
+        del config["positions"], config["max_length"]
+        return config
