@@ -51,11 +51,11 @@ class Tokenizer(keras.layers.Layer):
         vocabulary = [str(symbol) for symbol in vocabulary]
         symbols = self.with_special_symbols(vocabulary)
         if len(set(symbols)) < len(symbols) or "" in symbols:
-            twice = sorted({s for s in symbols if symbols.count(s) > 1} | {""})
+            wrong = sorted({s for s in symbols if symbols.count(s) > 1 or not s})
             raise ValueError(
                 "Argument `vocabulary` must hold distinct strings that are not empty, "
                 "and no special symbols, which come along by themselves. Received: "
-                f"a vocabulary of {len(vocabulary)} with {twice[:10]}"
+                f"a vocabulary of {len(vocabulary)} with {wrong[:10]}"
             )
         self._vocabulary = tuple(vocabulary)
         self._symbols = tuple(symbols)

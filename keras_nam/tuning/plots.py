@@ -12,6 +12,8 @@ COLUMNS = 4
 PANEL = (2.7, 2.1)
 # Above this ratio of the largest to the smallest value, an axis is logarithmic.
 LOGARITHMIC = 20
+# Up to that many values that come again are taken for a choice.
+MOST_CHOICES = 6
 
 
 def plot_search(results, objective, direction="max", compare=None):
@@ -26,7 +28,8 @@ def plot_search(results, objective, direction="max", compare=None):
         results: What `keras_nam.tuning.search_results` returned.
         objective: String, the name of the objective, for the axes.
         direction: `"max"` or `"min"`, which scores are better.
-        compare: String, the name of another measure. `None` leaves the panel out.
+        compare: String, the name of another measure. `None` leaves its panel out, and
+            the colour is the order of the trials.
 
     Returns:
         A `matplotlib.figure.Figure`. It is not shown; `figure.savefig` saves it.
@@ -67,14 +70,16 @@ def plot_search(results, objective, direction="max", compare=None):
     columns = min(COLUMNS, count)
     figure, axes = new_figure(-(-count // columns), columns, PANEL)
     panels = iter(axes.flat)
-    low, high = scores.min(), scores.max()
-    style = {"c": scores, "cmap": SEQUENTIAL, "vmin": low, "s": 26, "zorder": 3}
-    # One value for all needs a scale as well.
-    style |= {"vmax": high if high > low else low + 1, "edgecolors": "0.3"}
-    style["linewidths"] = 0.5
+    order = np.arange(1, len(scores) + 1)
+    if compare is None:
+        colors, label = order, "trials in their order"
+    else:
+        colors = [r["measures"].get(compare, np.nan) for r in complete]
+        label = compare
+    style = {"c": colors, "cmap": SEQUENTIAL, "plotnonfinite": True, "s": 26}
+    style |= {"edgecolors": "0.3", "linewidths": 0.5, "zorder": 3}
 
     panel = next(panels)
-    order = np.arange(1, len(scores) + 1)
     image = panel.scatter(order, scores, **style)
     best = np.maximum if direction == "max" else np.minimum
     panel.step(order, best.accumulate(scores), where="post", color="0.5", label="best")
@@ -83,8 +88,7 @@ def plot_search(results, objective, direction="max", compare=None):
     integer_ticks(panel.xaxis, bins=5)
     if compare is not None:
         panel = next(panels)
-        measured = [r["measures"].get(compare, np.nan) for r in complete]
-        panel.scatter(measured, scores, **style)
+        panel.scatter(colors, scores, **style)
         panel.set_xlabel(compare, fontsize=9)
     for name in names:
         panel = next(panels)
@@ -101,22 +105,26 @@ def plot_search(results, objective, direction="max", compare=None):
         for panel in row[1:]:
             panel.sharey(row[0])
             panel.tick_params(labelleft=False)
-    color_bar(figure, image, axes, objective)
+    color_bar(figure, image, axes, label)
     return figure
 
 
 def _places(panel, values):
-    """Where values stand on the axis of a panel, numbers as such, others side by side.
+    """Where values stand on the axis of a panel: measured numbers as such.
 
-    `None`, where a hyperparameter did not exist, is side by side with the others.
+    Those that were chosen from a few stand side by side, and so does `None`, where
+    a hyperparameter did not exist.
     """
-    numbers = [v for v in values if type(v) in (int, float)]
-    if len(numbers) == len(values):
-        if min(numbers) > 0 and max(numbers) > LOGARITHMIC * min(numbers):
+    distinct = set(values)
+    numbers = all(type(value) in (int, float) for value in distinct)
+    chosen = len(distinct) < len(values) and len(distinct) <= MOST_CHOICES
+    if numbers and not chosen:
+        if min(distinct) > 0 and max(distinct) > LOGARITHMIC * min(distinct):
             panel.set_xscale("log")
         return values
-    labels = {}
-    for value in sorted(values, key=lambda v: (v is None, str(v))):
-        labels.setdefault("-" if value is None else str(value), len(labels))
+    known = distinct - {None}
+    ordered = sorted(known, key=lambda value: (isinstance(value, str), value))
+    ordered += [None] * (None in distinct)
+    labels = ["-" if value is None else str(value) for value in ordered]
     panel.set_xticks(range(len(labels)), labels, fontsize=8)
-    return [labels["-" if value is None else str(value)] for value in values]
+    return [ordered.index(value) for value in values]
