@@ -38,6 +38,7 @@ NAMES = {
         "StreamingModel",
         "conv_features",
         "export_teachable",
+        "export_text_model",
         "fit_few_shot",
         "lsam_tagger",
         "matching_classifier",

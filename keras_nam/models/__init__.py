@@ -11,6 +11,7 @@ from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.models.teachable import export_teachable
+from keras_nam.models.text_export import export_text_model
 from keras_nam.models.token_tagger import token_tagger
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "StreamingModel",
     "conv_features",
     "export_teachable",
+    "export_text_model",
     "fit_few_shot",
     "lsam_tagger",
     "matching_classifier",
