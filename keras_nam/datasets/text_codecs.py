@@ -21,10 +21,12 @@ class TextCodec(tf.Module):
         shapes `(batch, time)`, filled up with padding, and `(batch,)`;
     - `decode(tokens, lengths)`: back to strings `(batch,)`;
     - `blank`: the token of the cells that a model is asked to fill in, `None` if all
-        that it predicts is its answer.
+        that it predicts is its answer;
+    - `vocabulary_size`: how many tokens `decode` knows.
     """
 
     blank = None
+    vocabulary_size = None
 
     def encode(self, texts):
         raise NotImplementedError
@@ -45,6 +47,7 @@ class VocabularyCodec(TextCodec):
     def __init__(self, vocabulary, blank=None):
         super().__init__(name="vocabulary")
         self.blank = vocabulary.mask if blank is None else blank
+        self.vocabulary_size = len(vocabulary.symbols)
         self._pad = vocabulary.pad
         self._ignored = list(vocabulary.ignored)
         self._one_character_each = vocabulary.one_character_each
@@ -85,6 +88,8 @@ class ByteCodec(TextCodec):
     Args:
         length: Positive integer. Longer texts are cut. `None` reads all of them.
     """
+
+    vocabulary_size = byte_tokens.VOCABULARY_SIZE
 
     def __init__(self, length=None):
         super().__init__(name="bytes")

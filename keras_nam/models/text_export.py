@@ -55,8 +55,8 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     ```
 
     Raises:
-        ValueError: If the model does not map tokens to logits, or `classes` does not
-            fit to it.
+        ValueError: If the model does not map tokens to logits, or `codec` or `classes`
+            do not fit to it.
     """
     stream = model if isinstance(model, StreamingModel) else None
     model = model if stream is None else stream.model
@@ -112,6 +112,11 @@ def _answer_in_words(output, codec, classes):
         raise ValueError(
             "Argument `classes` must be `None` for a model that predicts tokens. "
             f"Received: classes={classes}"
+        )
+    if output.shape[-1] != codec.vocabulary_size:
+        raise ValueError(
+            f"The model predicts {output.shape[-1]} tokens, and `codec` must know as "
+            f"many. Received: codec.vocabulary_size={codec.vocabulary_size}"
         )
 
     def write(tokens, lengths, logits):

@@ -21,9 +21,8 @@ def tagger(vocabulary_size=16, **arguments):
 
 def serve(model, codec, folder, *texts, **arguments):
     models.export_text_model(model, folder / "exported", codec, **arguments)
-    return tf.saved_model.load(str(folder / "exported")).serve(
-        *(tf.constant(text) for text in texts)
-    )
+    loaded = tf.saved_model.load(str(folder / "exported"))
+    return loaded.serve(*(tf.constant(text) for text in texts))
 
 
 def strings(tensor):
@@ -81,15 +80,15 @@ def test_bytes():
 
 
 @pytest.mark.parametrize(
-    ("task", "question", "open_cells"),
+    ("task", "vocabulary_size", "question", "open_cells"),
     [
-        ("reverse", "_1234_MMMME", "M"),
-        ("reduction", "30010_.....", "."),
-        ("dyck", "[([<_MMMM", "M"),
+        ("reverse", 16, "_1234_MMMME", "M"),
+        ("reduction", 16, "30010_.....", "."),
+        ("dyck", 11, "[([<_MMMM", "M"),
     ],
 )
-def test_blanks_are_filled_in(task, question, open_cells, tmp_path):
-    model = tagger()
+def test_blanks_are_filled_in(task, vocabulary_size, question, open_cells, tmp_path):
+    model = tagger(vocabulary_size)
     texts = [question, question[: len(question) // 2]]
     found = strings(serve(model, datasets.text_codec(task), tmp_path, texts)["texts"])
     for text, answer in zip(texts, found, strict=True):
@@ -127,6 +126,7 @@ def test_another_codec(tmp_path):
 
     class Letters(datasets.TextCodec):
         blank = 1
+        vocabulary_size = 28
 
         def encode(self, texts):
             codes = tf.strings.unicode_decode(texts, "UTF-8")
@@ -196,6 +196,7 @@ def test_what_cannot_be_exported(tmp_path):
         (keras.Model(two, [two, two]), None),
         (keras.layers.LSTM(3), None),
         (tagger(), ["a"]),
+        (tagger(17), None),
         (models.sequence_classifier(layers.NAMTransformerEncoder(4, 2), 3, 4, 2), "a"),
     ):
         with pytest.raises(ValueError, match="Received"):
