@@ -58,11 +58,12 @@ class Model:
     """The exported model, run in this process."""
 
     def __init__(self, path, vocabulary_size):
-        self.serve = tf.saved_model.load(path).serve
+        # The functions of a model do not keep its weights alive.
+        self.loaded = tf.saved_model.load(path)
         self.vocabulary_size = vocabulary_size
 
     def check(self, tokens, outputs):
-        expected = self.serve(tf.constant(tokens, tf.int32)).numpy()
+        expected = self.loaded.serve(tf.constant(tokens, tf.int32)).numpy()
         outputs = np.array(outputs)
         if outputs.shape != expected.shape:
             raise AssertionError(f"shape {outputs.shape}, not {expected.shape}")

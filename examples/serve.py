@@ -14,8 +14,9 @@ aiohttp are needed (`pip install "keras-nam[serve]"`), keras_nam is not.
 
 Inputs are rows of equal length, or an object of them by name if a model has several. A
 session keeps the states of the model between its steps; "steps" counts the time steps
-that it has taken. A client that sends "after": STEPS beside its inputs is refused (409)
-unless the session stands there, so that a request can be repeated safely.
+(or pieces of text) that it has taken. A client that sends "after": STEPS beside its
+inputs is refused (409) unless the session stands there, so that a request can be
+repeated safely.
 
 What is wrong with a request is said in JSON, {"error": "..."}, with a status below 500;
 a step that was refused leaves its session as it was. A full server answers 429 (too many
@@ -100,7 +101,8 @@ class ServedModel:
             )
         results = _run(self.step, {**arrays, **state})
         state = {name: results.pop(name) for name in state}
-        steps += next(iter(arrays.values())).shape[1]
+        shape = next(iter(arrays.values())).shape
+        steps += shape[1] if len(shape) > 1 else 1
         answer = json.dumps({"outputs": _outputs(results), "steps": steps})
         return answer, steps, state
 
@@ -144,13 +146,15 @@ def _typed(name, array, dtype):
             return np.vectorize(str.encode, [object])(array)
         except UnicodeEncodeError:
             raise Refusal(400, f"Input '{name}' must hold Unicode text")
-    kinds = "iu" if dtype.is_integer else "iuf"
     typed = None
-    if array.dtype.kind in kinds:
+    if array.dtype.kind in ("iu" if dtype.is_integer else "iuf"):
         typed = array.astype(dtype.as_numpy_dtype)
         good = typed == array if dtype.is_integer else np.isfinite(typed)
     if typed is None or not good.all():
         raise Refusal(400, f"Input '{name}' must hold numbers of type {dtype.name}")
+    # An embedding would count them from its end.
+    if dtype.is_integer and (typed < 0).any():
+        raise Refusal(400, f"Input '{name}' must hold tokens, which are not negative")
     return typed
 
 
