@@ -29,6 +29,10 @@ EXTRAS = {
     "tensorboard": ["tensorboard", "matplotlib>=3.7"],
     # The handwritten digits that come with it.
     "images": ["scikit-learn"],
+    # Converters, and the runtimes that the tests try what they make in.
+    "export": ["ai-edge-litert", "onnx", "onnxruntime", "tf2onnx"],
+    # The server of the examples.
+    "serve": ["aiohttp>=3.9"],
 }
 EXTRAS["test"] = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}

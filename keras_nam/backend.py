@@ -9,6 +9,8 @@ checks of values that are known only when a graph runs, nor a lock inside a grap
 import tensorflow as tf
 from keras import tree
 
+from keras_nam.portable_scope import in_portable_scope
+
 
 def scan(step, state, sequences, reverse=False, unroll=False):
     """Runs `step` over the first axis of `sequences` and stacks its outputs.
@@ -44,7 +46,9 @@ def _loop(step, state, sequences, reverse, static_length):
     _, example = step(state, zeros)
     flat_sequences, flat_example = tree.flatten(sequences), tree.flatten(example)
     size = length = static_length
-    if length is None:
+    if length is None and in_portable_scope():
+        size = length = tf.shape(flat_sequences[0])[0]
+    elif length is None:
         # XLA cannot index arrays of size 0, and an array that nothing was written to
         # has no shape to be stacked: arrays of unknown length get one element more.
         length = tf.shape(flat_sequences[0])[0]

@@ -55,6 +55,7 @@ NAMES = {
         "export_masked_lm",
         "export_teachable",
         "fill_masks",
+        "export_text_model",
         "fit_few_shot",
         "ibert_tagger",
         "lsam_tagger",

@@ -35,6 +35,8 @@ from keras_nam.datasets.tasks import TASKS
 from keras_nam.datasets.tasks import decode
 from keras_nam.datasets.tasks import encode
 from keras_nam.datasets.tasks import load_task
+from keras_nam.datasets.text_codecs import TextCodec
+from keras_nam.datasets.text_codecs import text_codec
 
 __all__ = [
     "LONG_RANGE_TASKS",
@@ -42,6 +44,7 @@ __all__ = [
     "TASKS",
     "LengthPartition",
     "LongRangeInfo",
+    "TextCodec",
     "addition",
     "arithmetic",
     "associative_recall",
@@ -72,4 +75,5 @@ __all__ = [
     "repeated_copy",
     "reverse",
     "split_lengths",
+    "text_codec",
 ]

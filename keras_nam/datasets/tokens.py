@@ -27,7 +27,7 @@ class Vocabulary:
         self.pad = self.tokens[pad]
         self.mask = None if mask is None else self.tokens[mask]
         self.ignored = ignored
-        self._one_character_each = all(len(symbol) == 1 for symbol in self.symbols)
+        self.one_character_each = all(len(symbol) == 1 for symbol in self.symbols)
 
     def encode(self, text):
         """Turns a text into an int32 array of shape `(time,)`."""
@@ -36,7 +36,7 @@ class Vocabulary:
                 f"Argument `text` must be a string. Received: text={text!r}"
             )
         pieces = text.split()
-        if self._one_character_each:
+        if self.one_character_each:
             pieces = "".join(pieces)
         pieces = [piece for piece in pieces if piece not in self.ignored]
         unknown = sorted(set(pieces) - self.tokens.keys())

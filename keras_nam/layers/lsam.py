@@ -14,6 +14,7 @@ from keras_nam.ops import memory_read
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
 from keras_nam.ops.scan_feedback import feedback_scan
+from keras_nam.portable_scope import in_portable_scope
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -281,7 +282,7 @@ class LSAM(MemoryRNN):
         )
 
     def run(self, projected, states, mask):
-        if self.unroll:
+        if self.unroll or in_portable_scope():
             return super().run(projected, states, mask)
         outputs, hidden, memory = feedback_scan(
             projected, self.cell.feedback_kernel(), *states, mask=mask

@@ -7,6 +7,7 @@ from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops.scan_lstm import lstm_scan
 from keras_nam.ops.tape import tape_scan
+from keras_nam.portable_scope import in_portable_scope
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -163,7 +164,7 @@ class NAMTM(MemoryRNN):
         )
 
     def run(self, projected, states, mask):
-        if self.unroll:
+        if self.unroll or in_portable_scope():
             return super().run(projected, states, mask)
         inputs, value, *key = projected
         tape, *key_memory, read_position, write_position, hidden, carry = states

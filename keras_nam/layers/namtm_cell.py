@@ -13,6 +13,7 @@ from keras_nam.ops import memory_read
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
 from keras_nam.ops.heads import move_heads
+from keras_nam.portable_scope import in_portable_scope
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -334,5 +335,8 @@ class NAMTMCell(MemoryCell):
         )
 
     def _split_tapes(self, x):
+        if in_portable_scope():
+            # Converters merge two reshapes of unknown sizes into one that is wrong.
+            return ops.stack(ops.split(x, self.num_tapes, axis=-1), axis=-2)
         leading, size = ops.shape(x)[:-1], x.shape[-1] // self.num_tapes
         return ops.reshape(x, (*leading, self.num_tapes, size))

@@ -15,6 +15,7 @@ from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.models.teachable import export_teachable
+from keras_nam.models.text_export import export_text_model
 from keras_nam.models.token_tagger import token_tagger
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "export_masked_lm",
     "export_teachable",
     "fill_masks",
+    "export_text_model",
     "fit_few_shot",
     "ibert_tagger",
     "lsam_tagger",

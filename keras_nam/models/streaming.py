@@ -147,16 +147,31 @@ class StreamingModel:
             verbose: Boolean. Whether to print the endpoints.
         """
         archive = keras.export.ExportArchive()
-        archive.track(self.step_model)
         archive.add_endpoint(
             "serve",
             lambda inputs: self.model(inputs, training=False),
             input_signature=[_specs(self.model.input)],
         )
-        archive.add_endpoint(
-            "step",
+        self.add_endpoints(
+            archive,
             lambda inputs: self.step_model(inputs, training=False),
-            input_signature=[_specs(self.step_model.input)],
+            _specs(self._named(tree.flatten(self.model.input))),
+        )
+        archive.write_out(str(path), verbose=verbose)
+
+    def add_endpoints(self, archive, step, inputs):
+        """Adds the endpoints `step` and `initial_state` to an archive.
+
+        Args:
+            archive: A `keras.export.ExportArchive`.
+            step: Function from a dictionary of inputs and states to one of outputs and
+                states.
+            inputs: Dictionary from names to `keras.InputSpec`, what `step` takes beside
+                the states.
+        """
+        archive.track(self.step_model)
+        archive.add_endpoint(
+            "step", step, input_signature=[{**inputs, **self._state_specs}]
         )
         archive.add_endpoint(
             "initial_state",
@@ -165,7 +180,6 @@ class StreamingModel:
                 keras.InputSpec(shape=(), dtype="int32", name="batch_size")
             ],
         )
-        archive.write_out(str(path), verbose=verbose)
 
     def _build_step(self):
         states, new_states = {}, {}
@@ -210,6 +224,7 @@ class StreamingModel:
                 f"model={self.model} with layers "
                 f"{[layer.name for layer in self.model.layers]}"
             )
+        self._state_specs = _specs(states)
         outputs = dict(
             zip(self._output_names(), tree.flatten(clone.output), strict=True)
         )

@@ -7,8 +7,10 @@ from keras_nam.ops.normalization import unit_normalize
 from keras_nam.ops.scan import memory_scan
 from keras_nam.ops.sets import memory_read_set
 from keras_nam.ops.sets import memory_write_set
+from keras_nam.portable_scope import PortableScope
 
 __all__ = [
+    "PortableScope",
     "memory_attention",
     "memory_read",
     "memory_read_set",

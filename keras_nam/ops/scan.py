@@ -8,6 +8,7 @@ from keras_nam.ops.arguments import check_shape
 from keras_nam.ops.arguments import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
+from keras_nam.portable_scope import in_portable_scope
 
 IMPLEMENTATIONS = ("auto", "recurrent", "chunked", "token")
 DEFAULT_CHUNK_SIZE = 32
@@ -176,6 +177,8 @@ class MemoryScan(keras.Operation):
         """The implementation that `"auto"` stands for, and the chunk size."""
         implementation, chunk_size = self.implementation, self.chunk_size
         length = query.shape[1]
+        if in_portable_scope():
+            implementation = "auto"
         if implementation == "auto":
             short = length is not None and length <= LONGEST_TOKEN_SPACE
             implementation = "token" if short else "chunked"

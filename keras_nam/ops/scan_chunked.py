@@ -15,6 +15,9 @@ from keras import ops
 
 from keras_nam.ops.linear_recurrence import linear_recurrence
 from keras_nam.ops.memory import transpose
+from keras_nam.ops.segments import divide_up
+from keras_nam.ops.triangular import solve_unit_lower
+from keras_nam.portable_scope import in_portable_scope
 
 
 def chunked_scan(query, key, value, erase, memory, chunk_size):
@@ -60,7 +63,10 @@ def solve_writes(key, value, erase):
     identity = ops.eye(ops.shape(key)[-2], dtype=key.dtype)
     system = ops.tril(erase * overlaps, -1) + identity
     both = ops.concatenate([value, erase * key], axis=-1)
-    solution = ops.solve_triangular(system, both, lower=True)
+    if in_portable_scope():
+        solution = solve_unit_lower(system, both)
+    else:
+        solution = ops.solve_triangular(system, both, lower=True)
     width = ops.shape(value)[-1]
     if None in (value.shape[-1], solution.shape[-1]):
         return solution[..., :width], solution[..., width:]
@@ -91,7 +97,7 @@ def split_chunks(x, chunk_size):
         return ops.expand_dims(ops.transpose(x, (0, 2, 1, 3)), 2)
     batch, length, heads, size = ops.shape(x)
     at_least = max if isinstance(length, int) else ops.maximum
-    chunks = at_least(1, -(-length // chunk_size))
+    chunks = at_least(1, divide_up(length, chunk_size))
     # Zero tokens write nothing, so padding leaves the memory as it is.
     x = ops.pad(x, ((0, 0), (0, chunks * chunk_size - length), (0, 0), (0, 0)))
     x = ops.reshape(x, (batch, chunks, chunk_size, heads, size))

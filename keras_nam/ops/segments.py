@@ -39,6 +39,12 @@ def join_segments(x, length, time_axes=2):
 def _sizes(length, segment_length, block):
     """How many segments, and how many steps each."""
     at_least = max if isinstance(length, int) else ops.maximum
-    segments = at_least(1, -(-length // segment_length))
-    steps = -(-length // segments)
-    return segments, -(-steps // block) * block
+    segments = at_least(1, divide_up(length, segment_length))
+    steps = divide_up(length, segments)
+    return segments, divide_up(steps, block) * block
+
+
+def divide_up(number, by):
+    """The quotient of non-negative integers, rounded up."""
+    # Of negative numbers, some runtimes round the quotient towards zero.
+    return (number + by - 1) // by

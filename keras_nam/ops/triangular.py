@@ -1,0 +1,63 @@
+"""Unit lower triangular systems, solved with matrix products alone.
+
+The inverse of a block triangular matrix is
+
+    [A 0]^-1   [   A^-1          0  ]
+    [C B]    = [-B^-1 C A^-1   B^-1 ]
+
+so that the inverses of the diagonal blocks of twice a size follow from those of that
+size, for all blocks at once. This is as exact as solving row by row.
+"""
+
+import numpy as np
+from keras import ops
+
+from keras_nam.ops.memory import transpose
+
+
+def solve_unit_lower(system, right):
+    """Solves `system @ x = right`.
+
+    Args:
+        system: Tensor of shape `(..., n, n)` with ones on its diagonal and zeros above,
+            of known size `n`.
+        right: Tensor of shape `(..., n, columns)`.
+
+    Returns:
+        Tensor of the shape of `right`.
+    """
+
+    @ops.custom_gradient
+    def solve(system, right):
+        inverse = invert_unit_lower(system)
+        solution = ops.matmul(inverse, right)
+
+        def gradient(solution_gradient):
+            right_gradient = ops.matmul(transpose(inverse), solution_gradient)
+            # What lies on or above the diagonal is constant; callers cut it off.
+            system_gradient = -ops.matmul(right_gradient, transpose(solution))
+            return system_gradient, right_gradient
+
+        return solution, gradient
+
+    return solve(system, right)
+
+
+def invert_unit_lower(system):
+    size = system.shape[-1]
+    row, column = np.indices((size, size))
+    inverse = None
+    block = 1
+    while block < size:
+        is_below = (
+            (row // (2 * block) == column // (2 * block))
+            & (row // block % 2 == 1)
+            & (column // block % 2 == 0)
+        )
+        below = system * ops.convert_to_tensor(is_below, system.dtype)
+        if inverse is None:
+            inverse = ops.eye(size, dtype=system.dtype) - below
+        else:
+            inverse = inverse - ops.matmul(inverse, ops.matmul(below, inverse))
+        block *= 2
+    return ops.ones_like(system) if inverse is None else inverse
