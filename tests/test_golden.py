@@ -12,7 +12,7 @@ import golden_weights as weights
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from differentiation import differentiate
 from keras import ops
 
 import keras_nam
@@ -388,21 +388,16 @@ def test_golden(golden_file, jit_compile):
     plain = {k[2:]: v for k, v in arrays.items() if k.startswith("w.")}
     for link in links:
         link.variable.assign(link.load(plain))
-    inputs = {k[3:]: tf.constant(v) for k, v in arrays.items() if k.startswith("in.")}
+    inputs = {k[3:]: v for k, v in arrays.items() if k.startswith("in.")}
     inputs.pop("c", None)
-    variables = [link.variable.value for link in links]
 
-    @tf.function(jit_compile=jit_compile)
     def evaluate(inputs):
-        watched = {k: v for k, v in inputs.items() if v.dtype.is_floating}
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            outputs = run(**inputs)
-            loss = outputs.pop("loss", ops.sum(ops.square(outputs["y"])))
-        gradients = tape.gradient(loss, [watched, variables])
-        return outputs, tf.nest.map_structure(tf.convert_to_tensor, gradients)
+        outputs = run(**inputs)
+        return outputs.pop("loss", ops.sum(ops.square(outputs["y"]))), outputs
 
-    outputs, (input_gradients, gradients) = evaluate(inputs)
+    outputs, (input_gradients,), gradients = differentiate(
+        evaluate, [inputs], [link.variable for link in links], jit_compile
+    )
 
     for key, ours in outputs.items():
         key = key if key.startswith("traj.") else f"out.{key}"
@@ -417,10 +412,12 @@ def test_golden(golden_file, jit_compile):
     scale = 1e-2 * float(arrays.get("meta.grad_scale", 0.0))
     has_gradients = any(k.startswith("gin.") for k in arrays)
     for key, ours in input_gradients.items() if has_gradients else ():
+        if ours is None:
+            continue
         _assert_close(f"gin.{key}", ours, arrays[f"gin.{key}"], tolerance, scale)
     compared = set()
     for link, gradient in zip(links, gradients, strict=True):
-        for key, ours in link.sort(gradient.numpy()).items():
+        for key, ours in link.sort(gradient).items():
             key, _, part = key.partition("@")
             reference = arrays[f"gw.{key}"]
             if part:

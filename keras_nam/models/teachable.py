@@ -5,10 +5,6 @@ import uuid
 import keras
 from keras import ops
 
-from keras_nam.backend import after
-from keras_nam.backend import computed_alike
-from keras_nam.backend import exclusive
-from keras_nam.backend import variable
 from keras_nam.models.few_shot import FewShotClassifier
 
 
@@ -54,7 +50,19 @@ def export_teachable(model, path, verbose=False):
 
     Raises:
         ValueError: If `model` is something else.
+        RuntimeError: If the backend of Keras is not TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A SavedModel that learns needs KERAS_BACKEND=tensorflow, where a model "
+            "that was saved under another backend can be loaded. Received: "
+            f"KERAS_BACKEND={keras.backend.backend()}"
+        )
+    from keras_nam.backend.tensorflow import after
+    from keras_nam.backend.tensorflow import computed_alike
+    from keras_nam.backend.tensorflow import exclusive
+    from keras_nam.backend.tensorflow import variable
+
     if not isinstance(model, FewShotClassifier):
         raise ValueError(
             "Argument `model` must be a FewShotClassifier. Received: "

@@ -21,7 +21,7 @@ def linear_recurrence(transition, addend, initial):
         `(starts, final)`: `M_0 ... M_{chunks-1}` stacked, and `M_chunks`.
     """
 
-    @ops.custom_gradient
+    @backend.custom_gradient
     def run(transition, addend, initial):
         def step(matrix, elements):
             transition, addend = elements

@@ -84,7 +84,7 @@ class _Saved(NamedTuple):
 def _scan_segments(projected, valid, recurrent_kernel, hidden, memory):
     """Sequences of shape `(segments, blocks, steps, batch, ...)`."""
 
-    @ops.custom_gradient
+    @backend.custom_gradient
     def run(projected, recurrent_kernel, hidden, memory):
         def block(state, elements):
             return _block(state, *elements, recurrent_kernel)

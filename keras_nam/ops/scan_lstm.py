@@ -43,7 +43,7 @@ def lstm_scan(projected, recurrent_kernel, hidden, carry, mask=None):
 def _scan(projected, valid, recurrent_kernel, hidden, carry):
     """Time-major."""
 
-    @ops.custom_gradient
+    @backend.custom_gradient
     def run(projected, recurrent_kernel, hidden, carry):
         def step(state, elements):
             projected, *valid = elements

@@ -85,7 +85,7 @@ def jumping_position_scan(directions, positions, query, key, write, erase, memor
     return trajectory, positions, transpose(memory)
 
 
-@ops.custom_gradient
+@backend.custom_gradient
 def _scan(directions, positions):
     """Time-major, without jumps."""
 
@@ -108,7 +108,7 @@ def _scan(directions, positions):
     return (trajectory, final), gradient
 
 
-@ops.custom_gradient
+@backend.custom_gradient
 def _jumping_scan(directions, pairs, write, erase, positions, memory):
     """Sequences of shape `(segments, blocks, steps, batch, ...)`, with jumps.
 

@@ -39,7 +39,7 @@ def recurrent_scan(query, key, value, erase, memory):
     return join_segments(outputs, length), memory
 
 
-@ops.custom_gradient
+@backend.custom_gradient
 def _segmented_scan(query, key, value, erase, memory):
     """Sequences of shape `(segments, steps, batch, heads, d)`."""
 

@@ -1,12 +1,13 @@
 """The TensorFlow part of the package: a loop over time, checks, and a lock.
 
-Everything above this file is plain `keras.ops`. The loop lives here because
-`keras.ops.scan` cannot be differentiated under XLA on TensorFlow (its while loop
-has no bound) and demands that a step's output looks like its state. Keras has no
-checks of values that are known only when a graph runs, nor a lock inside a graph.
+The loop lives here because `keras.ops.scan` cannot be differentiated under XLA on
+TensorFlow (its while loop has no bound) and demands that a step's output looks like
+its state. Keras has no checks of values that are known only when a graph runs, nor a
+lock inside a graph.
 """
 
 import tensorflow as tf
+from keras import ops
 from keras import tree
 
 from keras_nam.portable_scope import in_portable_scope
@@ -108,6 +109,20 @@ def _unrolled(step, state, sequences, reverse, length):
         elements = tree.map_structure(lambda x, at=at: x[at], sequences)
         state, outputs[at] = step(state, elements)
     return state, tree.map_structure(lambda *steps: tf.stack(steps), *outputs)
+
+
+def custom_gradient(function):
+    """Gives a function a gradient of its own.
+
+    Args:
+        function: Function `(*tensors) -> (outputs, gradient)`, where `outputs` is a
+            tuple of tensors and `gradient` maps their gradients, one argument each, to
+            a tuple of the gradients of `tensors`.
+
+    Returns:
+        Function `(*tensors) -> outputs`.
+    """
+    return ops.custom_gradient(function)
 
 
 def require(condition, message, tensor):
