@@ -77,9 +77,8 @@ def rows(results):
         cells = []
         for trained in (True, False):
             values = [mean_over_lengths(result, trained) for result in group]
-            cells.append(
-                f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
-            )
+            spread = f" ({min(values):.1f} to {max(values):.1f})" if values[1:] else ""
+            cells.append(f"{np.mean(values):.1f}{spread}")
         seconds = np.median([result["seconds"] for result in group])
         parameters = f"{group[0]['parameters']:,}"
         cells = [task, model, parameters, *cells, f"{seconds:.0f}"]

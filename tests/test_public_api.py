@@ -20,6 +20,7 @@ NAMES = {
     ],
     "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
     "ops": [
+        "PortableScope",
         "memory_attention",
         "memory_read",
         "memory_read_set",
