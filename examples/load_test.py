@@ -162,7 +162,9 @@ class Client:
 
     def tokens(self, rows, length):
         size = self.model.vocabulary_size
-        return [[self.random.randrange(size) for _ in range(length)] for _ in "1" * rows]
+        return [
+            [self.random.randrange(size) for _ in range(length)] for _ in "1" * rows
+        ]
 
 
 async def load(model, url, clients, rounds, seed=0):

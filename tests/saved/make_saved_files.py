@@ -104,9 +104,7 @@ MODELS = {
     "sequence_classifier_learned": lambda: classifier(
         pooling="cls", positions="learned", max_length=9
     ),
-    "namtm_tagger": lambda: models.namtm_tagger(
-        9, width=4, num_tapes=2, tape_length=5
-    ),
+    "namtm_tagger": lambda: models.namtm_tagger(9, width=4, num_tapes=2, tape_length=5),
     "lsam_tagger": lambda: models.lsam_tagger(
         9, width=4, num_heads=2, intermediate_dim=6
     ),
