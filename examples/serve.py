@@ -6,9 +6,9 @@ The model is a SavedModel of `keras_nam.models.StreamingModel.export`; one with 
 endpoint `serve` alone, as of `model.export`, answers whole sequences. TensorFlow and
 aiohttp are needed (`pip install "keras-nam[serve]"`), keras_nam is not.
 
-    POST /predict                {"inputs": [[10, 1, 2]]}    -> {"outputs": ...}
-    POST /sessions               {"batch_size": 1}           -> {"session": "..."}
-    POST /sessions/SESSION/step  {"inputs": [[3]]}           -> {"outputs": ..., "steps"}
+    POST /predict                {"inputs": [[10, 1, 2]]}  -> {"outputs": [...]}
+    POST /sessions               {"batch_size": 1}         -> {"session": "..."}
+    POST /sessions/SESSION/step  {"inputs": [[3]]}         -> {"outputs", "steps"}
     DELETE /sessions/SESSION
     GET /status
 
@@ -19,9 +19,9 @@ inputs is refused (409) unless the session stands there, so that a request can b
 repeated safely.
 
 What is wrong with a request is said in JSON, {"error": "..."}, with a status below 500;
-a step that was refused leaves its session as it was. A full server answers 429 (too many
-sessions) or 503 (too many requests at once). SIGTERM ends the server after the requests
-that it has begun.
+a step that was refused leaves its session as it was. A full server answers 429 (too
+many sessions) or 503 (too many requests at once). SIGTERM ends the server after the
+requests that it has begun.
 """
 
 import argparse
@@ -109,8 +109,9 @@ class ServedModel:
     def _array(self, name, value, spec):
         try:
             array = np.array(value, object if spec.dtype == tf.string else None)
-        except ValueError:
-            raise Refusal(400, f"Input '{name}' must have rows of equal length")
+        except ValueError as error:
+            message = f"Input '{name}' must have rows of equal length"
+            raise Refusal(400, message) from error
         shape, expected = list(array.shape), list(spec.shape)
         if not _fits(shape, expected):
             raise Refusal(
@@ -144,8 +145,8 @@ def _typed(name, array, dtype):
             raise Refusal(400, f"Input '{name}' must hold strings")
         try:
             return np.vectorize(str.encode, [object])(array)
-        except UnicodeEncodeError:
-            raise Refusal(400, f"Input '{name}' must hold Unicode text")
+        except UnicodeEncodeError as error:
+            raise Refusal(400, f"Input '{name}' must hold Unicode text") from error
     typed = None
     if array.dtype.kind in ("iu" if dtype.is_integer else "iuf"):
         typed = array.astype(dtype.as_numpy_dtype)
@@ -167,8 +168,9 @@ def _run(signature, tensors):
     try:
         return signature(**{k: tf.convert_to_tensor(v) for k, v in tensors.items()})
     except tf.errors.InvalidArgumentError as error:
-        reason = str(error).splitlines()[0]
-        raise Refusal(400, f"The model cannot take these inputs: {reason}")
+        # The line before the one that names nodes of the graph.
+        reason = error.message.split("[[")[0].strip().splitlines()[-1]
+        raise Refusal(400, f"The model cannot take this: {reason}") from error
 
 
 def _outputs(results):
@@ -344,7 +346,7 @@ async def _read(request, known, defaults=None):
         # What stands outside of JSON's own rules, as NaN, is no number here.
         body = json.loads(text, parse_constant=_refuse_constant) if text else {}
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body must be JSON: {error}")
+        raise Refusal(400, f"The body must be JSON: {error}") from error
     if not isinstance(body, dict):
         raise Refusal(400, "The body must be a JSON object")
     if body.keys() - known:

@@ -69,8 +69,8 @@ class Case(NamedTuple):
     keras: object = Works()
 
 
-def sequence_model(layer):
-    inputs = keras.Input((None, FEATURES))
+def sequence_model(layer, length=None):
+    inputs = keras.Input((length, FEATURES))
     return keras.Model(inputs, layer(inputs))
 
 
@@ -82,17 +82,19 @@ def attention_model(layer, **arguments):
 def few_shot_model(head):
     features = models.conv_features((8, 8, 1), (2, 3), num_pools=2)
     model = models.FewShotClassifier(features, head)
-    images = draw_inputs(model, 2, None)
-    model.learn(images, np.full(2, 4))
-    model(images)
+    model.learn(draw_inputs(model, 2, None), np.full(2, 4))
     return model
 
 
-def recurrent(layer_class, **arguments):
-    return lambda: sequence_model(layer_class(**arguments, return_sequences=True))
+def recurrent(layer_class, length=None, **arguments):
+    return lambda: sequence_model(
+        layer_class(**arguments, return_sequences=True), length
+    )
 
 
 SCOPE, FIXED_SCOPE = Works(scope=True), Works(scope=True, fixed=True)
+UNROLLED = {"length": 4, "unroll": True}
+BUILT = Works(note="the length it was built for")
 ANSWERS = Works(note="answers only, with what it was taught")
 
 CASES = {
@@ -110,6 +112,20 @@ CASES = {
         recurrent(layers.NAMTM, units=4, num_tapes=2, tape_length=5, use_jump=False),
         SCOPE,
         FIXED_SCOPE,
+    ),
+    "`LSAM(unroll=True)`": Case(
+        recurrent(layers.LSAM, units=4, num_heads=2, **UNROLLED),
+        BUILT,
+        Works(fixed=True),
+        BUILT,
+        BUILT,
+    ),
+    "`NAMTM(unroll=True)`": Case(
+        recurrent(layers.NAMTM, units=4, num_tapes=2, tape_length=3, **UNROLLED),
+        SCOPE._replace(note=BUILT.note),
+        Works(fixed=True),
+        BUILT,
+        BUILT,
     ),
     "`NAMAttention`": Case(
         lambda: attention_model(layers.NAMAttention(2, 3)), Works(), Works()
@@ -160,6 +176,7 @@ def draw_inputs(model, batch, length):
     generator = np.random.default_rng(0)
     if isinstance(model, models.FewShotClassifier):
         return generator.uniform(size=(batch, 8, 8, 1)).astype("float32")
+    length = model.input.shape[1] or length
     if model.input.dtype == "int32":
         return generator.integers(0, 9, (batch, length)).astype("int32")
     return generator.normal(size=(batch, length, FEATURES)).astype("float32")
@@ -172,6 +189,8 @@ def build(case):
     for weight in model.trainable_weights:
         noise = generator.normal(size=weight.shape)
         weight.assign(weight + 0.05 * noise.astype("float32"))
+    # Keras exports to ONNX what was called once.
+    model(draw_inputs(model, *FIXED))
     return model
 
 

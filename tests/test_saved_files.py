@@ -12,13 +12,13 @@ import pytest
 
 from keras_nam import layers
 
-FOLDER = Path(__file__).parent / "saved"
-FILES = sorted(FOLDER.glob("*/*.keras"))
+sys.path.append(str(Path(__file__).parent / "saved"))
 
-sys.path.append(str(FOLDER))
-
+from make_saved_files import FOLDER
 from make_saved_files import MODELS
 from make_saved_files import answer
+
+FILES = sorted(FOLDER.glob("*/*.keras"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")

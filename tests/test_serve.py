@@ -16,16 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("aiohttp", reason='pip install "keras-nam[serve]"')
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-sys.path.append(str(EXAMPLES))
-
-import load_test
-
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import models
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+sys.path.append(str(EXAMPLES))
+load_test = pytest.importorskip("load_test", reason='pip install "keras-nam[serve]"')
 
 VOCABULARY_SIZE = 9
 
@@ -58,6 +55,9 @@ def ask(url, path, body=None, method="POST"):
         body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     )
     request = urllib.request.Request(url + path, data, method=method)
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    request = urllib.request.Request(url + path, body, method=method)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
             text = response.read()

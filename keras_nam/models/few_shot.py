@@ -71,9 +71,11 @@ class FewShotClassifier(keras.Model):
         super().__init__(**kwargs)
         self.feature_extractor = feature_extractor
         self.head = head
-        if not head.built:
-            head.build(feature_extractor.output_shape)
-        self.built = True
+        self.build(feature_extractor.input_shape)
+
+    def build(self, inputs_shape):
+        if not self.head.built:
+            self.head.build(self.feature_extractor.output_shape)
 
     def call(self, inputs, training=None):
         if not isinstance(inputs, dict):
