@@ -51,10 +51,6 @@ def running(path, *arguments, cwd=None):
 
 def ask(url, path, body=None, method="POST"):
     """`(status, answer)` of a request."""
-    data = (
-        body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    )
-    request = urllib.request.Request(url + path, data, method=method)
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
     request = urllib.request.Request(url + path, body, method=method)
