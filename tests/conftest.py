@@ -8,6 +8,18 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 import keras
 import pytest
 
+if keras.backend.backend() == "torch":
+    import torch
+
+    def _as_array(tensor, dtype=None, copy=None):
+        tensor = tensor.detach()
+        wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        return wide.numpy() if dtype is None else wide.numpy().astype(dtype)
+
+    # Tests compare what layers return with arrays, which PyTorch refuses to do with
+    # tensors that can be differentiated, and what has no dtype in NumPy.
+    torch.Tensor.__array__ = _as_array
+
 
 @pytest.fixture(autouse=True)
 def _seeded():

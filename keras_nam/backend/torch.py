@@ -6,6 +6,8 @@ from keras import tree
 from torch.autograd.function import once_differentiable
 
 
+# A compiler would unroll the loop, and take minutes for it.
+@torch.compiler.disable
 def scan(step, state, sequences, reverse=False, unroll=False):
     """Runs `step` over the first axis of `sequences` and stacks its outputs.
 
@@ -32,6 +34,7 @@ def custom_gradient(function):
     `keras.ops.custom_gradient` knows functions of one result only on PyTorch.
     """
 
+    @torch.compiler.disable
     def with_gradient(*tensors):
         tensors = [ops.convert_to_tensor(x) for x in tensors]
         return _CustomGradient.apply(function, *tensors)

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import BACKEND
+from backends import differentiate
+from backends import dtype_of
+from keras import ops
 
 from keras_nam.ops import memory_attention
 from keras_nam.ops import memory_read
@@ -19,36 +22,37 @@ def test_unit_normalize_has_unit_norm_on_any_axis():
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-13, 1e-9, 1.0, 1e9, 1e18, 1e30, 1e38])
 def test_unit_normalize_at_every_scale(scale):
-    x = tf.constant([[3.0, -4.0]]) * (scale / 5)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = unit_normalize(x)
+    x = np.float32([[3.0, -4.0]]) * np.float32(scale / 5)
+    y, (gradient,), _ = differentiate(_summed_unit_vectors, [x])
     expected = np.array([[0.6, -0.8]]) * min(1.0, scale / 1e-12)
     np.testing.assert_allclose(y, expected, rtol=1e-5)
-    assert np.isfinite(tape.gradient(y, x)).all()
+    assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_zero_vectors_give_zeros_and_finite_gradients(jit_compile):
-    @tf.function(jit_compile=jit_compile)
-    def run(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = unit_normalize(x)
-        return y, tape.gradient(y, x)
-
-    y, gradient = run(tf.zeros((2, 3)))
+    x = np.zeros((2, 3), "float32")
+    y, (gradient,), _ = differentiate(
+        _summed_unit_vectors, [x], jit_compile=jit_compile
+    )
     assert not np.any(y)
     np.testing.assert_allclose(gradient, 1e12, rtol=1e-6)
 
 
+def _summed_unit_vectors(x):
+    y = unit_normalize(x)
+    return ops.sum(y), y
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_dtypes_are_kept(dtype):
-    key = tf.cast([[0.6, 0.8]], dtype)
-    assert unit_normalize(key).dtype == dtype
-    memory = memory_write(tf.zeros((1, 3, 2)), key, tf.ones((1, 3), dtype))
-    assert memory.dtype == "float32"
-    assert memory_read(memory, key).dtype == dtype
+    if dtype == "float64" and BACKEND == "jax":
+        pytest.skip("JAX has no float64 unless it is told to")
+    key = ops.cast([[0.6, 0.8]], dtype)
+    assert dtype_of(unit_normalize(key)) == dtype
+    memory = memory_write(ops.zeros((1, 3, 2)), key, ops.ones((1, 3), dtype))
+    assert dtype_of(memory) == "float32"
+    assert dtype_of(memory_read(memory, key)) == dtype
 
 
 def test_integers_and_lists_are_taken():

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import differentiate
+from backends import needs_tensorflow
 from keras import ops
 
 from keras_nam.ops.scan_lstm import lstm_scan
@@ -20,7 +21,7 @@ def scan_with(lstm):
     return run
 
 
-@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("static", [pytest.param(False, marks=needs_tensorflow), True])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 13])
 @pytest.mark.parametrize("masked", [False, True])
@@ -33,34 +34,25 @@ def test_outputs_states_and_gradients(masked, length, jit_compile, static):
     x = rng.normal(size=(4, length, FEATURES)).astype("float32")
     hidden, carry = rng.normal(size=(2, 4, UNITS)).astype("float32")
     mask = rng.uniform(size=(4, length)) < 0.6 if masked else None
-    signature = [
-        tf.TensorSpec(s if static else [None, *([None] if len(s) == 3 else []), s[-1]])
-        for s in (x.shape, hidden.shape, carry.shape)
-    ]
+    given = [x, hidden, carry]
+    unknown = [(None, None, FEATURES), (None, UNITS), (None, UNITS)]
 
-    def evaluate(run):
-        def call(x, hidden, carry):
-            variables = [w.value for w in lstm.weights]
-            with tf.GradientTape() as tape:
-                tape.watch([x, hidden, carry])
-                outputs, *states = run(x, hidden, carry, mask)
-                if masked:
-                    outputs = ops.where(mask[..., None], outputs, 0.0)
-                loss = sum(ops.sum(y**3) for y in (outputs, *states))
-            return (
-                outputs,
-                *states,
-                *tape.gradient(loss, [x, hidden, carry, *variables]),
-            )
+    def evaluate(run, jit_compile=False, shapes=None):
+        def loss_and_outputs(x, hidden, carry):
+            outputs, *states = run(x, hidden, carry, mask)
+            if masked:
+                outputs = ops.where(mask[..., None], outputs, 0.0)
+            return sum(ops.sum(y**3) for y in (outputs, *states)), [outputs, *states]
 
-        return call
+        outputs, gradients, variable_gradients = differentiate(
+            loss_and_outputs, given, lstm.weights, jit_compile, shapes
+        )
+        return [*outputs, *gradients, *variable_gradients]
 
-    ours = tf.function(
-        evaluate(scan_with(lstm)), jit_compile=jit_compile, input_signature=signature
-    )(x, hidden, carry)
+    ours = evaluate(scan_with(lstm), jit_compile, None if static else unknown)
     theirs = evaluate(
         lambda x, hidden, carry, mask: lstm(x, initial_state=[hidden, carry], mask=mask)
-    )(*(tf.constant(y) for y in (x, hidden, carry)))
+    )
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))
 
@@ -69,11 +61,13 @@ def test_length_zero_keeps_the_states():
     lstm = keras.layers.LSTM(UNITS)
     lstm.build((None, None, FEATURES))
     states = np.ones((2, 4, UNITS), "float32")
-    outputs, *after = tf.function(
-        scan_with(lstm),
-        input_signature=[tf.TensorSpec((4, None, FEATURES))]
-        + [tf.TensorSpec((4, UNITS))] * 2
-        + [tf.TensorSpec((4, None), "bool")],
-    )(np.zeros((4, 0, FEATURES), "float32"), *states, np.ones((4, 0), bool))
+    given = [np.zeros((4, 0, FEATURES), "float32"), *states, np.ones((4, 0), bool)]
+
+    def run(*arguments):
+        outputs, *after = scan_with(lstm)(*arguments)
+        return ops.sum(outputs), [outputs, *after]
+
+    shapes = [(4, None, FEATURES), (4, UNITS), (4, UNITS), (4, None)]
+    (outputs, *after), _, _ = differentiate(run, given, shapes=shapes)
     assert outputs.shape == (4, 0, UNITS)
     np.testing.assert_array_equal(after, states)

@@ -1,4 +1,4 @@
-"""Values and gradients of a function, the same way on every backend of Keras."""
+"""What tests do the same way on every backend of Keras: dtypes and gradients."""
 
 import keras
 import numpy as np
@@ -10,6 +10,11 @@ BACKEND = keras.backend.backend()
 needs_tensorflow = pytest.mark.skipif(
     BACKEND != "tensorflow", reason="only TensorFlow has this"
 )
+
+
+def dtype_of(tensor):
+    """The dtype as Keras names it."""
+    return keras.backend.standardize_dtype(tensor.dtype)
 
 
 def differentiate(function, arguments, variables=(), jit_compile=False, shapes=None):
