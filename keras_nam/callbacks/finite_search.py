@@ -5,8 +5,9 @@ import inspect
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 from keras import tree
+
+from keras_nam.lazy_tensorflow import tf
 
 
 class Call(NamedTuple):

@@ -1,7 +1,8 @@
 """Rows for training: where they end, and how they are cut and padded over time."""
 
-import tensorflow as tf
 from keras import tree
+
+from keras_nam.lazy_tensorflow import tf
 
 
 class PaddedRows:

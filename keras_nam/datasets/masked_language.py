@@ -1,9 +1,9 @@
 """Masked language modelling: a word of each sentence is hidden, and asked for."""
 
 import numpy as np
-import tensorflow as tf
 
 from keras_nam.datasets.arguments import check_integer
+from keras_nam.lazy_tensorflow import tf
 
 
 def masked_language_dataset(

@@ -1,18 +1,17 @@
 """Text to tokens and back inside of a graph, for models that are exported with it."""
 
-import tensorflow as tf
-
 from keras_nam.datasets import byte_tokens
 from keras_nam.datasets.arguments import check_choice
 from keras_nam.datasets.arguments import check_integer
 from keras_nam.datasets.tasks import TASKS
 from keras_nam.datasets.tasks import find_task
+from keras_nam.lazy_tensorflow import tf
 
 # The tasks of `load_long_range` whose tokens are bytes.
 BYTE_TASKS = ("text", "matching")
 
 
-class TextCodec(tf.Module):
+class TextCodec:
     """Base class of what turns text into tokens and back as operations of a graph.
 
     `keras_nam.models.export_text_model` takes any subclass, which defines
@@ -22,11 +21,13 @@ class TextCodec(tf.Module):
     - `decode(tokens, lengths)`: back to strings `(batch,)`;
     - `blank`: the token of the cells that a model is asked to fill in, `None` if all
         that it predicts is its answer;
-    - `vocabulary_size`: how many tokens `decode` knows.
+    - `vocabulary_size`: how many tokens `decode` knows;
+    - `resources`: the tables and variables that have to be saved with the graph.
     """
 
     blank = None
     vocabulary_size = None
+    resources = ()
 
     def encode(self, texts):
         raise NotImplementedError
@@ -45,7 +46,6 @@ class VocabularyCodec(TextCodec):
     """
 
     def __init__(self, vocabulary, blank=None):
-        super().__init__(name="vocabulary")
         self.blank = vocabulary.mask if blank is None else blank
         self.vocabulary_size = len(vocabulary.symbols)
         self._pad = vocabulary.pad
@@ -58,6 +58,7 @@ class VocabularyCodec(TextCodec):
             ),
             default_value=-1,
         )
+        self.resources = (self._table,)
 
     def encode(self, texts):
         pieces = tf.strings.split(texts)
@@ -92,7 +93,6 @@ class ByteCodec(TextCodec):
     vocabulary_size = byte_tokens.VOCABULARY_SIZE
 
     def __init__(self, length=None):
-        super().__init__(name="bytes")
         self._length = length
 
     def encode(self, texts):

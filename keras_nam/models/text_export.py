@@ -85,7 +85,8 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.track(codec)
+    for resource in codec.resources:
+        archive.track(resource)
     archive.add_endpoint("serve", serve, input_signature=specs)
     if stream is not None:
         if len(names) > 1:

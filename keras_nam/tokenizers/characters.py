@@ -3,8 +3,8 @@
 import string
 
 import keras
-import tensorflow as tf
 
+from keras_nam.lazy_tensorflow import tf
 from keras_nam.tokenizers.tokenizer import END
 from keras_nam.tokenizers.tokenizer import MASK
 from keras_nam.tokenizers.tokenizer import NUMBER

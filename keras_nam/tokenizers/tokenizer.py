@@ -5,7 +5,8 @@ from types import MappingProxyType
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from keras_nam.lazy_tensorflow import tf
 
 PAD = "<pad>"
 START = "<bos>"
