@@ -10,8 +10,14 @@ BENCH_VENV := .venv-bench
 demo: $(VENV)/installed
 	$(BIN)/python examples/length_generalization.py $(DEMO_ARGUMENTS)
 
+# One process after the other: what XLA compiles stays in memory until a process ends.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+COMPILED := tests/baselines tests/layers tests/ops
+
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) $(COMPILED)
+	$(PYTEST) tests/test_*.py
+	$(PYTEST) tests $(COMPILED:%=--ignore=%) --ignore-glob="tests/test_*.py"
 
 # The peers live in an environment of their own.
 bench: $(BENCH_VENV)/installed
