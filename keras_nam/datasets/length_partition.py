@@ -5,7 +5,7 @@ from typing import NamedTuple
 from keras_nam.datasets.arguments import check_choice
 from keras_nam.datasets.arguments import check_range
 from keras_nam.datasets.held_out import is_held_out
-from keras_nam.tokenizers.characters import LONG_SYMBOLS
+from keras_nam.datasets.symbols import LONG_SYMBOLS
 
 
 class LengthPartition(NamedTuple):

@@ -132,7 +132,7 @@ def text_codec(task, length=None):
     codec = keras_nam.datasets.text_codec("reverse")
     tokens, lengths = codec.encode(["_12_MME", "_3_ME"])
     tokens  # [[10, 1, 2, 10, 14, 14, 13], [10, 3, 10, 14, 13, 11, 11]]
-    codec.decode(tokens, lengths)  # ["_ 1 2 _ M M E", "_ 3 _ M E"]
+    codec.decode(tokens, lengths)  # [b"_ 1 2 _ M M E", b"_ 3 _ M E"]
     ```
 
     Raises:

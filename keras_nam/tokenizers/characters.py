@@ -4,20 +4,19 @@ import string
 
 import keras
 
+from keras_nam.datasets.symbols import END
+from keras_nam.datasets.symbols import LONG_SYMBOLS
+from keras_nam.datasets.symbols import MASK
+from keras_nam.datasets.symbols import NUMBER
+from keras_nam.datasets.symbols import PAD
+from keras_nam.datasets.symbols import RARE
+from keras_nam.datasets.symbols import START
+from keras_nam.datasets.symbols import UNKNOWN
 from keras_nam.lazy_tensorflow import tf
-from keras_nam.tokenizers.tokenizer import END
-from keras_nam.tokenizers.tokenizer import MASK
-from keras_nam.tokenizers.tokenizer import NUMBER
-from keras_nam.tokenizers.tokenizer import PAD
-from keras_nam.tokenizers.tokenizer import RARE
-from keras_nam.tokenizers.tokenizer import START
-from keras_nam.tokenizers.tokenizer import UNKNOWN
 from keras_nam.tokenizers.tokenizer import Tokenizer
 
 BLANK = "_"
 PAPER_CHARACTERS = (*string.ascii_lowercase, NUMBER, *"-.$#\\/&")
-# Symbols of more than one character that may stand in a sentence.
-LONG_SYMBOLS = (UNKNOWN, RARE, MASK)
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")

@@ -6,17 +6,14 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
+from keras_nam.datasets.symbols import END
+from keras_nam.datasets.symbols import MASK
+from keras_nam.datasets.symbols import NUMBER
+from keras_nam.datasets.symbols import PAD
+from keras_nam.datasets.symbols import RARE
+from keras_nam.datasets.symbols import START
 from keras_nam.lazy_tensorflow import tf
 
-PAD = "<pad>"
-START = "<bos>"
-END = "<eos>"
-UNKNOWN = "<unk>"
-RARE = "<etc>"
-MASK = "<mask>"
-
-# The Penn Treebank's sign for a number, a word by itself.
-NUMBER = "N"
 # What stands around a sentence, and never in one.
 _FRAME = (PAD, START, END)
 

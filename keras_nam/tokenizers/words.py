@@ -2,13 +2,13 @@
 
 import keras
 
+from keras_nam.datasets.symbols import END
+from keras_nam.datasets.symbols import MASK
+from keras_nam.datasets.symbols import PAD
+from keras_nam.datasets.symbols import RARE
+from keras_nam.datasets.symbols import START
+from keras_nam.datasets.symbols import UNKNOWN
 from keras_nam.lazy_tensorflow import tf
-from keras_nam.tokenizers.tokenizer import END
-from keras_nam.tokenizers.tokenizer import MASK
-from keras_nam.tokenizers.tokenizer import PAD
-from keras_nam.tokenizers.tokenizer import RARE
-from keras_nam.tokenizers.tokenizer import START
-from keras_nam.tokenizers.tokenizer import UNKNOWN
 from keras_nam.tokenizers.tokenizer import Tokenizer
 
 _SPECIAL = (PAD, START, END, UNKNOWN, RARE, MASK)

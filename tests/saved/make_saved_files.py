@@ -98,6 +98,8 @@ MODELS = {
     ),
     "linear_attention": lambda: attention_model(layers.LinearAttention(2, 3)),
     "transformer_encoder": lambda: sequence_model(layers.NAMTransformerEncoder(6, 2)),
+    "lstm_encoder": lambda: sequence_model(layers.LSTMEncoder(3)),
+    "ibert_encoder": lambda: sequence_model(layers.IBERTEncoder(2, 2, 6)),
     "memory_scan": scan_model,
     "token_tagger": trained_tagger,
     "sequence_classifier": lambda: classifier(mask_token=0),
