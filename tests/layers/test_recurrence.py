@@ -208,7 +208,9 @@ def test_implicit_mask_is_kept_with_an_initial_state(case, functional):
         inputs = keras.Input((None,), dtype="int32")
         given = [keras.Input(s.shape[1:]) for s in states]
         outputs = layer(embedding(inputs), initial_state=given)
-        ours = keras.Model([inputs, *given], outputs)([tokens, *states])
+        ours = keras.Model([inputs, *given], outputs)(
+            [ops.convert_to_tensor(tokens), *states]
+        )
     else:
         ours = layer(embedding(tokens), initial_state=states)
     mask = tokens != 0
