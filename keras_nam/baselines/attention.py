@@ -91,7 +91,11 @@ class PositionAwareAttention(keras.layers.Layer):
         probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         probabilities = self.dropout_layer(probabilities, training=training)
         read = ops.einsum("bnts,bsnd->btnd", probabilities, self.value_dense(value))
-        return self.output_dense(read)
+        return self.combine(query, self.output_dense(read))
+
+    def combine(self, query, attended):
+        """What becomes of what was attended: nothing, unless a subclass says so."""
+        return attended
 
     def scores(self, query, key):
         """Scores before they are divided by the root of `key_dim`.

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.baselines.encoder import FixedDepthEncoder
 from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_rate
 from keras_nam.layers.attention_masks import clear_masked
 
 DILATIONS = (1, 2, 4, 1, 2, 4)
@@ -12,7 +12,7 @@ EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class ConvolutionalEncoder(keras.layers.Layer):
+class ConvolutionalEncoder(FixedDepthEncoder):
     """Residual blocks of dilated convolutions.
 
         x = norm(inputs)
@@ -46,15 +46,6 @@ class ConvolutionalEncoder(keras.layers.Layer):
         ValueError: If the number of features is odd.
     """
 
-    def __init__(self, dropout=0.0, **kwargs):
-        check_rate("dropout", dropout)
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.dropout = dropout
-        self.dropout_layer = keras.layers.Dropout(
-            dropout, dtype=self.dtype_policy, name="dropout"
-        )
-
     def build(self, inputs_shape):
         *leading, width = inputs_shape
         check_divisible("features", width, "2", 2)
@@ -81,12 +72,6 @@ class ConvolutionalEncoder(keras.layers.Layer):
                 y = ops.relu(norm(y, training=training, mask=mask))
             x = x + self.dropout_layer(y, training=training)
         return x
-
-    def compute_output_shape(self, inputs_shape):
-        return tuple(inputs_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "dropout": self.dropout}
 
     def _convolution(self, name, features, filters, taps, dilation):
         convolution = keras.layers.Conv1D(

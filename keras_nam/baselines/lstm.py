@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
+from keras_nam.baselines.encoder import FixedDepthEncoder
 from keras_nam.layers.arguments import check_divisible
 from keras_nam.layers.arguments import check_positive_integer
-from keras_nam.layers.arguments import check_rate
 from keras_nam.layers.lstm import LSTMEncoder
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class LSTMStack(keras.layers.Layer):
+class LSTMStack(FixedDepthEncoder):
     """Bidirectional LSTMs above each other, and a relu.
 
     Args:
@@ -39,14 +39,8 @@ class LSTMStack(keras.layers.Layer):
 
     def __init__(self, num_layers=2, dropout=0.0, **kwargs):
         check_positive_integer("num_layers", num_layers)
-        check_rate("dropout", dropout)
-        super().__init__(**kwargs)
-        self.supports_masking = True
+        super().__init__(dropout, **kwargs)
         self.num_layers = num_layers
-        self.dropout = dropout
-        self.dropout_layer = keras.layers.Dropout(
-            dropout, dtype=self.dtype_policy, name="dropout"
-        )
 
     def build(self, inputs_shape):
         self.lstms = [
@@ -60,19 +54,12 @@ class LSTMStack(keras.layers.Layer):
             x = lstm(self.dropout_layer(x, training=training), mask=mask)
         return ops.relu(x)
 
-    def compute_output_shape(self, inputs_shape):
-        return tuple(inputs_shape)
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), "num_layers": self.num_layers}
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class LSTMAttentionEncoder(keras.layers.Layer):
+class LSTMAttentionEncoder(FixedDepthEncoder):
     """Two bidirectional LSTMs with attention between them.
 
         e = LSTM(dropout(inputs))
@@ -103,15 +90,6 @@ class LSTMAttentionEncoder(keras.layers.Layer):
         ValueError: If the number of features is odd.
     """
 
-    def __init__(self, dropout=0.0, **kwargs):
-        check_rate("dropout", dropout)
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.dropout = dropout
-        self.dropout_layer = keras.layers.Dropout(
-            dropout, dtype=self.dtype_policy, name="dropout"
-        )
-
     def build(self, inputs_shape):
         width = inputs_shape[-1]
         self.encoder = _bidirectional_lstm(self, inputs_shape, "encoder")
@@ -133,12 +111,6 @@ class LSTMAttentionEncoder(keras.layers.Layer):
         x = ops.tanh(self.output_dense(ops.concatenate([context, x], axis=-1)))
         x = self.decoder(self.dropout_layer(x, training=training), mask=mask)
         return self.dropout_layer(x, training=training)
-
-    def compute_output_shape(self, inputs_shape):
-        return tuple(inputs_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "dropout": self.dropout}
 
     def _dense(self, name, units, shape):
         layer = keras.layers.Dense(

@@ -59,25 +59,7 @@ class XLNetAttention(PositionAwareAttention):
         )
         self.norm.build(query_shape)
 
-    def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        use_causal_mask=False,
-        training=None,
-    ):
-        attended = super().call(
-            query,
-            value,
-            value_mask=value_mask,
-            key_mask=key_mask,
-            use_causal_mask=use_causal_mask,
-            training=training,
-        )
+    def combine(self, query, attended):
         return self.norm(query + attended)
 
     def scores(self, query, key):
