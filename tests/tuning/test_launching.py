@@ -57,6 +57,12 @@ def begun(folder, worker="*"):
     return [tuple(name[1:]) for name in names]
 
 
+def hold_all(folder):
+    """Holds both workers, or the one that starts sooner may take all trials."""
+    for worker in ("worker0", "worker1"):
+        (folder / f"hold-{worker}").touch()
+
+
 def wait_for(condition):
     end = time.monotonic() + 100
     while not condition():
@@ -65,9 +71,10 @@ def wait_for(condition):
 
 
 def test_a_worker_that_is_killed_gets_its_trial_again(launch, tmp_path):
-    (tmp_path / "hold-worker0").touch()
+    hold_all(tmp_path)
     result = launch("--trials", "5", num_workers=2)
     wait_for(lambda: begun(tmp_path, "worker0"))
+    (tmp_path / "hold-worker1").unlink()
     ((trial, _, process),) = begun(tmp_path, "worker0")
     os.kill(int(process), signal.SIGKILL)
     (tmp_path / "hold-worker0").unlink()
@@ -81,9 +88,10 @@ def test_a_worker_that_is_killed_gets_its_trial_again(launch, tmp_path):
 
 
 def test_a_worker_that_does_not_come_back_costs_its_trial(launch, tmp_path):
-    (tmp_path / "hold-worker0").touch()
+    hold_all(tmp_path)
     result = launch("--trials", "4", num_workers=2, max_restarts=0)
     wait_for(lambda: begun(tmp_path, "worker0"))
+    (tmp_path / "hold-worker1").unlink()
     ((_, _, process),) = begun(tmp_path, "worker0")
     os.kill(int(process), signal.SIGKILL)
     launched, outcome = result()
