@@ -7,6 +7,7 @@ import keras_nam
 
 NAMES = {
     "ops": [
+        "PortableScope",
         "memory_attention",
         "memory_read",
         "memory_read_set",
