@@ -12,8 +12,8 @@ class PortableScope:
     other runtimes than TensorFlow lack. What is traced in this scope uses matrix
     products and one plain loop over the time instead, or no loop where
     `unroll=True` or a short sequence of known length spare it. The numbers are the
-    same. The scope is for exports: it has no gradients of its own, and a loop of
-    unknown length needs one step at least.
+    same. The scope is for exports: without it, everything is faster, and a loop of
+    unknown length may have no step at all.
 
     Example:
 

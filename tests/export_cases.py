@@ -96,6 +96,7 @@ SCOPE, FIXED_SCOPE = Works(scope=True), Works(scope=True, fixed=True)
 UNROLLED = {"length": 4, "unroll": True}
 BUILT = Works(note="the length it was built for")
 ANSWERS = Works(note="answers only, with what it was taught")
+TAUGHT = Works(note="and goes on learning with `export_teachable`")
 
 CASES = {
     "`NAM`": Case(recurrent(layers.NAM, units=4, num_heads=2), SCOPE, FIXED_SCOPE),
@@ -149,10 +150,13 @@ CASES = {
         lambda: sequence_model(layers.NAMTransformerEncoder(6, 2)), Works(), Works()
     ),
     "`NAMClassifier` in `FewShotClassifier`": Case(
-        lambda: few_shot_model(layers.NAMClassifier(4, 2, 3)), ANSWERS, ANSWERS
+        lambda: few_shot_model(layers.NAMClassifier(4, 2, 3)), ANSWERS, ANSWERS, TAUGHT
     ),
     "`CosineClassifier` in `FewShotClassifier`": Case(
-        lambda: few_shot_model(layers.CosineClassifier(4, 2, 3)), ANSWERS, ANSWERS
+        lambda: few_shot_model(layers.CosineClassifier(4, 2, 3)),
+        ANSWERS,
+        ANSWERS,
+        TAUGHT,
     ),
     "`token_tagger` of `LSAM`, with `mask_token`": Case(
         lambda: models.token_tagger(

@@ -63,6 +63,11 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     inputs, output = _check_model(model)
     answer = _answer_in_words(output, codec, classes)
     names = ["texts"] if len(inputs) == 1 else [x.name for x in inputs]
+    if stream is not None and len(inputs) > 1:
+        raise ValueError(
+            "Only a stream of one text can be fed in strings. Received: a model with "
+            f"the inputs {names}"
+        )
     specs = [_strings(name) for name in names]
 
     def serve(*texts):
@@ -89,11 +94,6 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
         archive.track(resource)
     archive.add_endpoint("serve", serve, input_signature=specs)
     if stream is not None:
-        if len(names) > 1:
-            raise ValueError(
-                "A StreamingModel of several texts has no steps in strings. Received: "
-                f"a model with the inputs {names}"
-            )
         stream.add_endpoints(archive, step, {"texts": specs[0]})
     archive.write_out(str(path), verbose=verbose)
 

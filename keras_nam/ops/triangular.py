@@ -12,8 +12,6 @@ size, for all blocks at once. This is as exact as solving row by row.
 import numpy as np
 from keras import ops
 
-from keras_nam.ops.memory import transpose
-
 
 def solve_unit_lower(system, right):
     """Solves `system @ x = right`.
@@ -26,27 +24,13 @@ def solve_unit_lower(system, right):
     Returns:
         Tensor of the shape of `right`.
     """
-
-    @ops.custom_gradient
-    def solve(system, right):
-        inverse = invert_unit_lower(system)
-        solution = ops.matmul(inverse, right)
-
-        def gradient(solution_gradient):
-            right_gradient = ops.matmul(transpose(inverse), solution_gradient)
-            # What lies on or above the diagonal is constant; callers cut it off.
-            system_gradient = -ops.matmul(right_gradient, transpose(solution))
-            return system_gradient, right_gradient
-
-        return solution, gradient
-
-    return solve(system, right)
+    return ops.matmul(_invert(system), right)
 
 
-def invert_unit_lower(system):
+def _invert(system):
     size = system.shape[-1]
     row, column = np.indices((size, size))
-    inverse = None
+    inverse = ops.eye(size, dtype=system.dtype)
     block = 1
     while block < size:
         is_below = (
@@ -55,9 +39,8 @@ def invert_unit_lower(system):
             & (column // block % 2 == 0)
         )
         below = system * ops.convert_to_tensor(is_below, system.dtype)
-        if inverse is None:
-            inverse = ops.eye(size, dtype=system.dtype) - below
-        else:
-            inverse = inverse - ops.matmul(inverse, ops.matmul(below, inverse))
+        if block > 1:
+            below = ops.matmul(inverse, ops.matmul(below, inverse))
+        inverse = inverse - below
         block *= 2
-    return ops.ones_like(system) if inverse is None else inverse
+    return inverse
