@@ -1,57 +1,48 @@
-"""Batches of training rows, short ones first."""
+"""The stages of a length curriculum, from two hyperparameters."""
 
 import numpy as np
 
-
-class LengthCurriculum:
-    """Says which rows take part at which point of the training.
-
-    The longest row that takes part grows in proportion to the training that is done,
-    from `start` times the longest of all to the longest of all, which it reaches after
-    `share` of the training.
-
-    Args:
-        lengths: Integers of shape `(rows,)`.
-        start: Float above 0, up to 1; 1 means that all rows take part from the start.
-        share: Float above 0, up to 1.
-    """
-
-    def __init__(self, lengths, start=1.0, share=1.0):
-        lengths = np.asarray(lengths)
-        self.start = start
-        self.share = share
-        self.order = np.argsort(lengths, kind="stable")
-        self.sorted_lengths = lengths[self.order]
-
-    def longest(self, progress):
-        """The longest row at `progress`, from 0 to 1."""
-        grown = self.start + (1 - self.start) * min(1.0, progress / self.share)
-        # The shortest rows take part whatever the start is.
-        return max(grown * self.sorted_lengths[-1], self.sorted_lengths[0])
-
-    def draw(self, progress, size, rng):
-        """Draws the indices of `size` rows that take part."""
-        count = np.searchsorted(self.sorted_lengths, self.longest(progress), "right")
-        return self.order[rng.integers(count, size=size)]
+# Each is a length of its own, and may be compiled for it.
+NUM_STEPS_UP = 4
 
 
-def draw_batches(arrays, curriculum, batch_size, first_step, num_steps, seed):
-    """Yields tuples of batches of `arrays` for ever.
+def curriculum_stages(ends, start, share, num_steps):
+    """Returns the stages of a `keras_nam.callbacks.LengthCurriculum` in steps.
 
-    A batch depends on its step and the seed alone, so that a training that goes on
-    later sees the batches that it would have seen.
+    Rows get longer in equal parts, from `start` times the longest row to all of it,
+    which is reached after `share` of the training.
 
     Args:
-        arrays: Tuple of arrays with one row each.
-        curriculum: `LengthCurriculum`.
-        batch_size: Positive integer.
-        first_step: Integer, the step of the first batch.
-        num_steps: Positive integer, the steps of the whole training.
-        seed: Non-negative integer.
+        ends: Integers of shape `(rows,)`, where the rows end.
+        start, share: Floats from 0 to 1.
+        num_steps: Positive integer, the steps of the training.
+
+    Returns:
+        A dictionary from the first step of a stage to its length.
     """
-    step = first_step
-    while True:
-        rng = np.random.default_rng((seed, step))
-        rows = curriculum.draw(step / num_steps, batch_size, rng)
-        yield tuple(array[rows] for array in arrays)
-        step += 1
+    shortest, longest = int(np.min(ends)), int(np.max(ends))
+    stages = {}
+    for i in range(NUM_STEPS_UP + 1):
+        done = i / NUM_STEPS_UP
+        length = round((start + (1 - start) * done) * longest)
+        stages[round(share * done * num_steps)] = max(length, shortest)
+    # Stages of a length that was there before are none.
+    lengths = {}
+    for step, length in stages.items():
+        if length not in lengths.values():
+            lengths[step] = length
+    return lengths
+
+
+def row_ends(x, y, padding_token):
+    """Returns where rows of tokens end: behind the last cell that is not padding.
+
+    Args:
+        x: Integers of shape `(rows, time)`.
+        y: Integers of the same shape, or `(rows,)`, which does not count.
+        padding_token: Integer.
+    """
+    used = x != padding_token
+    if y.shape == x.shape:
+        used |= y != padding_token
+    return np.max(used * np.arange(1, x.shape[1] + 1), axis=1, initial=1)

@@ -1,6 +1,6 @@
 """The search space of I-BERT."""
 
-from keras_nam import layers
+from keras_nam.layers import IBERTEncoder
 from keras_nam.models import token_tagger
 from keras_nam.tuning.rejection import reject_indivisible
 from keras_nam.tuning.sequence_model import HyperSequenceModel
@@ -50,7 +50,7 @@ class HyperIBERT(HyperSequenceModel):
         # Either direction of the recurrent layer has half of the width.
         reject_indivisible(width=width, num_directions=2)
         reject_indivisible(width_of_a_direction=width // 2, num_heads=num_heads)
-        encoder = layers.IBERTEncoder(
+        encoder = IBERTEncoder(
             num_layers,
             num_heads,
             ratio * width,

@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 
+from keras_nam.callbacks import LengthCurriculum
 from keras_nam.datasets.arguments import check_integer
 from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.metrics import SequenceAccuracy
-from keras_nam.tuning.curriculum import LengthCurriculum
-from keras_nam.tuning.curriculum import draw_batches
+from keras_nam.tuning.curriculum import curriculum_stages
+from keras_nam.tuning.curriculum import row_ends
 from keras_nam.tuning.keras_tuner_import import keras_tuner
 from keras_nam.tuning.longer_rows import EvaluateLonger
 from keras_nam.tuning.rejection import reject_diverged
@@ -117,7 +118,7 @@ class HyperSequenceModel(keras_tuner.HyperModel):
     def declare_hyperparameters(self, hp):
         """Makes what `fit` asks for known before the first trial."""
         self._batch_size(hp)
-        self._loss_on_answer_only(hp)
+        self._uses_weight(hp)
         self._curriculum(hp)
 
     def build(self, hp):
@@ -154,7 +155,6 @@ class HyperSequenceModel(keras_tuner.HyperModel):
         sample_weight=None,
         validation_data=None,
         longer_data=None,
-        lengths=None,
         epochs=None,
         initial_epoch=0,
         callbacks=(),
@@ -174,8 +174,6 @@ class HyperSequenceModel(keras_tuner.HyperModel):
                 lengths.
             longer_data: Another, of longer rows; measures on it are named
                 `val_longer_...`.
-            lengths: Integers of shape `(rows,)`, for the curriculum. `None` means the
-                number of tokens that are not padding.
             epochs: Positive integer. `None` means all `epochs` of the search space.
             initial_epoch: Integer, the epoch to start from.
             callbacks: List of callbacks, those of the tuner among them.
@@ -189,27 +187,17 @@ class HyperSequenceModel(keras_tuner.HyperModel):
         Raises:
             keras_tuner.errors.FailedTrialError: If the loss became NaN or infinite.
         """
-        x, y = np.asarray(x), np.asarray(y)
-        arrays = (x, y)
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight)
-            if self.num_classes is None and not self._loss_on_answer_only(hp):
-                weight = np.ones_like(weight)
-            arrays = (x, y, weight)
-        if lengths is None:
-            padded = self.padding_token is not None
-            is_token = x != self.padding_token if padded else np.ones_like(x)
-            lengths = is_token.sum(axis=1)
+        rows = [np.asarray(x), np.asarray(y)]
+        if sample_weight is not None and self._uses_weight(hp):
+            rows.append(np.asarray(sample_weight))
         batch_size = self._batch_size(hp)
         steps = self._steps_per_epoch(hp)
-        batches = draw_batches(
-            arrays,
-            LengthCurriculum(lengths, *self._curriculum(hp)),
-            batch_size,
-            initial_epoch * steps,
-            self.epochs * steps,
-            self.seed,
-        )
+        curriculum = self._make_curriculum(hp, rows, self.epochs * steps)
+        # Rows come as often as the budget asks for, and in another order in a part of
+        # the training that is done later.
+        batches = curriculum.batches(
+            tuple(rows), batch_size, seed=self.seed + initial_epoch
+        ).repeat()
         measured = [] if longer_data is None else [longer_data]
         history = model.fit(
             batches,
@@ -219,6 +207,7 @@ class HyperSequenceModel(keras_tuner.HyperModel):
             validation_data=validation_data,
             callbacks=[
                 keras.callbacks.TerminateOnNaN(),
+                curriculum,
                 *(EvaluateLonger(data, batch_size) for data in measured),
                 *callbacks,
             ],
@@ -241,17 +230,27 @@ class HyperSequenceModel(keras_tuner.HyperModel):
     def _steps_per_epoch(self, hp):
         return max(1, round(self.rows_per_epoch / self._batch_size(hp)))
 
-    def _loss_on_answer_only(self, hp):
-        return self.num_classes is None and hp.Boolean(
-            "loss_on_answer_only", default=True
-        )
+    def _uses_weight(self, hp):
+        """Whether the loss takes the weights, which a classifier has to."""
+        if self.num_classes is not None:
+            return True
+        return hp.Boolean("loss_on_answer_only", default=True)
 
     def _curriculum(self, hp):
-        """The arguments `(start, share)` of the `LengthCurriculum`."""
+        """The first length and the time until the last one, or `None` for neither."""
         if self.padding_token is None:
-            return 1.0, 1.0
+            return None
         grows = hp.Boolean("length_curriculum")
         with hp.conditional_scope("length_curriculum", [True]):
             start = hp.Choice("curriculum_start", [0.2, 0.4, 0.6, 0.8], default=0.4)
             share = hp.Choice("curriculum_share", [0.25, 0.5, 0.75], default=0.5)
-        return (start, share) if grows else (1.0, 1.0)
+        return (start, share) if grows else None
+
+    def _make_curriculum(self, hp, rows, num_steps):
+        x, y = rows[:2]
+        stages, padding = {0: x.shape[1]}, 0
+        growth = self._curriculum(hp)
+        if growth is not None:
+            padding = self.padding_token
+            stages = curriculum_stages(row_ends(x, y, padding), *growth, num_steps)
+        return LengthCurriculum(stages, unit="step", padding_value=padding)

@@ -74,13 +74,13 @@ def test_whatever_is_drawn_builds_for_any_length(family, tmp_path):
     tuner = keras_tuner.RandomSearch(
         space,
         space.objective,
-        max_trials=6,
+        max_trials=4,
         seed=3,
         hyperparameters=tuning.narrow_space(space, fixed={"width": 16}),
         tune_new_entries=False,
         directory=tmp_path,
     )
-    for i in range(6):
+    for i in range(4):
         hp = tuner.oracle.create_trial(f"tuner{i}").hyperparameters
         model = space.build(hp)
         for length in (5, 9):
