@@ -103,7 +103,9 @@ def _torch(call, flat, watched, variables, jit_compile, shapes):
     sources = [flat[i].requires_grad_() for i in watched]
     sources += [v.value for v in variables]
     loss, outputs = call(flat)
-    gradients = torch.autograd.grad(loss, sources, allow_unused=True)
+    gradients = [None] * len(sources)
+    if loss.requires_grad:
+        gradients = torch.autograd.grad(loss, sources, allow_unused=True)
     gradients = [
         torch.zeros_like(x) if g is None else g
         for x, g in zip(sources, gradients, strict=True)

@@ -36,4 +36,4 @@ class ALiBiAttention(PositionAwareAttention):
         distances = ops.abs(steps[:, None] - steps)
         # The penalty stands beside scores that are already divided by the root.
         slopes = (slopes * self.key_dim**0.5).astype("float32")[:, None, None]
-        return ops.cast(scores, "float32") - slopes * distances
+        return ops.cast(scores, "float32") - ops.multiply(slopes, distances)

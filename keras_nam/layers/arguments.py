@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from keras import ops
+
 from keras_nam.shapes import fits
 
 
@@ -51,6 +54,14 @@ def check_states(owner, states, shapes):
                 "same flattened to ('batch', size). Received: a state of shape "
                 f"{tuple(state.shape)}"
             )
+
+
+def numbers_of(tensor):
+    """The numbers of a tensor, or `None` where there are none yet."""
+    try:
+        return np.asarray(ops.convert_to_numpy(tensor))
+    except Exception:  # Each backend has an error of its own for symbolic tensors.
+        return None
 
 
 def _fits_flat(size, shape):

@@ -1,8 +1,8 @@
 """Masks that a memory can honour: of positions, not of pairs of them."""
 
-import numpy as np
 from keras import ops
 
+from keras_nam.layers.arguments import numbers_of
 from keras_nam.shapes import fits
 
 
@@ -65,7 +65,7 @@ def _of_source(attention_mask, queries):
     if all(size == 1 for size in shape[1:-1]):
         mask = ops.convert_to_tensor(attention_mask)
         return ops.cast(ops.squeeze(mask, tuple(range(1, len(shape) - 1))), "bool")
-    rows = _numpy(attention_mask)
+    rows = numbers_of(attention_mask)
     if rows is not None and rows.size:
         rows = rows.astype(bool).reshape(shape[0], -1, shape[-1])
         if (rows == rows[:, :1]).all():
@@ -77,11 +77,3 @@ def _of_source(attention_mask, queries):
         "`use_causal_mask=True`, for padding `value_mask`; for any other mask "
         f"`keras.layers.MultiHeadAttention`. Received: attention_mask.shape={shape}"
     )
-
-
-def _numpy(tensor):
-    """The numbers of a tensor, or `None` where there are none yet."""
-    try:
-        return np.asarray(ops.convert_to_numpy(tensor))
-    except Exception:  # Each backend has an error of its own for symbolic tensors.
-        return None

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_nam.backend import require
+from keras_nam.layers.arguments import numbers_of
 
 
 def check_width(name, features, width):
@@ -94,8 +95,9 @@ def _check_integers(labels):
 
 
 def _shown(labels):
+    numbers = numbers_of(labels)
     # In a graph the labels are not known yet.
-    return labels.numpy().tolist() if hasattr(labels, "numpy") else "another label"
+    return "another label" if numbers is None else numbers.tolist()
 
 
 def _agree(size, other):

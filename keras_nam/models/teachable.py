@@ -52,6 +52,11 @@ def export_teachable(model, path, verbose=False):
         ValueError: If `model` is something else.
         RuntimeError: If the backend of Keras is not TensorFlow.
     """
+    if not isinstance(model, FewShotClassifier):
+        raise ValueError(
+            "Argument `model` must be a FewShotClassifier. Received: "
+            f"model={model} (of type {type(model)})"
+        )
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "A SavedModel that learns needs KERAS_BACKEND=tensorflow, where a model "
@@ -63,11 +68,6 @@ def export_teachable(model, path, verbose=False):
     from keras_nam.backend.tensorflow import exclusive
     from keras_nam.backend.tensorflow import variable
 
-    if not isinstance(model, FewShotClassifier):
-        raise ValueError(
-            "Argument `model` must be a FewShotClassifier. Received: "
-            f"model={model} (of type {type(model)})"
-        )
     head = model.head
     # One tensor holds all that classifying depends on, so that a reader never sees
     # one part from before a lesson and another from after it.

@@ -38,8 +38,8 @@ def unit_normalize(x, axis=-1, epsilon=1e-12):
     x = ops.convert_to_tensor(x)
     wide = at_least_float32(x)
     # The result does not depend on this scale, so neither does the gradient.
-    largest = ops.max(ops.abs(wide), axis=axis, keepdims=True, initial=1.0)
-    wide = wide / ops.stop_gradient(largest)
+    largest = ops.norm(wide, ord=float("inf"), axis=axis, keepdims=True)
+    wide = wide / ops.stop_gradient(ops.maximum(largest, 1.0))
     squared_norm = ops.sum(ops.square(wide), axis=axis, keepdims=True)
     below = squared_norm <= epsilon * epsilon
     # The square root never sees the squares that lie below the floor: its

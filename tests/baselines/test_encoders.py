@@ -84,7 +84,8 @@ def test_scores_of_rotary_attention_depend_on_the_distance_alone():
     layer = baselines.RotaryAttention(2, 4)
     query, key = np.random.default_rng(0).normal(size=(2, 1, 1, 2, 4))
     everywhere = [
-        np.broadcast_to(x, (1, 9, 2, 4)).astype("float32") for x in (query, key)
+        ops.convert_to_tensor(np.broadcast_to(x, (1, 9, 2, 4)), "float32")
+        for x in (query, key)
     ]
     scores = np.asarray(layer.scores(*everywhere))
     for distance in range(-8, 9):

@@ -73,7 +73,7 @@ def test_the_future_never_changes_the_past(attention, normalize_first):
 
 def test_the_block_is_what_its_equations_say():
     block = layers.NAMTransformerEncoder(12, 2, dropout=0.5)
-    x = normal(2, 5, 8)
+    x = ops.convert_to_tensor(normal(2, 5, 8))
     block(x)
     attended = x + block.attention_layer(*[block.attention_norm(x)] * 2)
     hidden = block.intermediate_dense(block.feedforward_norm(attended))

@@ -7,6 +7,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+from backends import needs_tensorflow
 
 from keras_nam import datasets
 from keras_nam import layers
@@ -181,6 +182,7 @@ for found in seen:
 """
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("head", list(HEADS))
 def test_exported_model_is_taught_elsewhere(head, tmp_path):
     model = build(head)

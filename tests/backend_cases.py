@@ -1,0 +1,112 @@
+"""What runs on which backend: the cases of `docs/backends.md`, and how they are tried.
+
+    python tests/backend_cases.py
+
+writes the table of `docs/backends.md` from the lists below;
+`test_other_backends.py` tries every line of it. It runs
+
+    KERAS_BACKEND=jax python tests/backend_cases.py FOLDER
+
+which writes what each kind of model of `tests/saved` gives there to `FOLDER/NAME.npz`.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_nam
+
+TESTS = Path(__file__).parent
+sys.path += [str(TESTS), str(TESTS / "saved")]
+
+from backends import BACKEND
+from backends import differentiate
+from make_saved_files import FOLDER
+
+PAGE = TESTS.parent / "docs" / "backends.md"
+START, END = "<!-- table: tests/backend_cases.py -->\n", "<!-- end of table -->\n"
+
+FILES = {path.stem: path for path in sorted(FOLDER.glob("*/*.keras"))}
+# Lines of the table, and the saved models that stand for them.
+LINES = {
+    "`NAM`": ["nam", "nam_no_erase"],
+    "`LSAM`": ["lsam", "bidirectional"],
+    "`NAMTM`": ["namtm", "namtm_no_jump"],
+    "`NAMCell`, `LSAMCell`, `NAMTMCell` in `keras.layers.RNN`": ["cells"],
+    "`NAMAttention`": ["attention", "attention_erase"],
+    "`LinearAttention`": ["linear_attention"],
+    "`NAMTransformerEncoder`": ["transformer_encoder"],
+    "`LSTMEncoder`": ["lstm_encoder"],
+    "`IBERTEncoder`": ["ibert_encoder"],
+    "`NAMClassifier` in `FewShotClassifier`": ["nam_classifier"],
+    "`CosineClassifier` in `FewShotClassifier`": ["cosine_classifier"],
+    "`token_tagger`, `TokenEmbedding`": ["token_tagger"],
+    "`sequence_classifier`, `PositionEmbedding`, `ClassToken`, `MeanPooling`": [
+        "sequence_classifier",
+        "sequence_classifier_learned",
+    ],
+    "`namtm_tagger`": ["namtm_tagger"],
+    "`lsam_tagger`": ["lsam_tagger"],
+    "`keras_nam.ops`": ["memory_scan"],
+}
+
+
+def evaluate(name):
+    """Outputs of a saved model, and the gradients of its weights, as arrays."""
+    arrays = np.load(FILES[name].with_suffix(".npz"))
+    inputs = [arrays[f"inputs_{i}"] for i in range(len(arrays.files) - 1)]
+    model = keras.saving.load_model(FILES[name])
+
+    def loss_and_outputs(*inputs):
+        outputs = model(inputs[0] if len(inputs) == 1 else list(inputs))
+        return ops.sum(ops.sin(3.0 * outputs)), outputs
+
+    outputs, _, gradients = differentiate(
+        loss_and_outputs, inputs, model.trainable_variables, BACKEND == "jax"
+    )
+    names = [f"{i} {v.name}" for i, v in enumerate(model.trainable_variables)]
+    return {"outputs": outputs, **dict(zip(names, gradients, strict=True))}
+
+
+def train():
+    """The losses of a tagger with a Turing machine that learns to reverse."""
+    keras.utils.set_random_seed(0)
+    model = keras_nam.models.namtm_tagger(16, width=16, num_tapes=2, tape_length=8)
+    model.compile(
+        keras.optimizers.Adam(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
+        jit_compile=BACKEND == "jax",
+    )
+    x, y, weight = keras_nam.datasets.reverse(640, 3)
+    history = model.fit(x, y, sample_weight=weight, batch_size=64, epochs=6, verbose=0)
+    return np.array(history.history["loss"])
+
+
+def table():
+    """The table of the page, in Markdown."""
+    lines = [["", "TensorFlow", "JAX", "PyTorch"], ["---"] * 4]
+    lines += [[name, "works", "works", "works"] for name in LINES]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_answers(folder):
+    for name in FILES:
+        np.savez(Path(folder) / f"{name}.npz", **evaluate(name))
+    np.savez(Path(folder) / "training.npz", losses=train())
+
+
+def write_table():
+    before, rest = PAGE.read_text().split(START)
+    _, after = rest.split(END)
+    PAGE.write_text(before + START + table() + END + after)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        write_answers(sys.argv[1])
+    else:
+        write_table()
