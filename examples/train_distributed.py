@@ -21,7 +21,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import weakref
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -102,11 +104,16 @@ def train_with_jax(arguments):
         verbose=2 if arguments.index == 0 else 0,
         callbacks=[make_backup(arguments)],
     )
+    # An ordinary model, which one worker can save alone.
+    weights = model.get_weights()
+    keras.distribution.set_distribution(None)
+    model = make_model(arguments)
+    model.set_weights(weights)
     return model, history
 
 
 def make_backup(arguments):
-    """What restores the last epoch on all workers and saves it on the first."""
+    """What restores the last epoch on all workers, and saves it."""
     import keras
 
     backup = keras.callbacks.BackupAndRestore(
@@ -114,11 +121,21 @@ def make_backup(arguments):
     )
     if arguments.index == 0:
         return backup
+    # Saving takes all workers. What the others save is the same, and nobody reads it.
+    unread = tempfile.TemporaryDirectory()
+    weakref.finalize(backup, unread.cleanup)
+    saving = keras.callbacks.BackupAndRestore(unread.name, delete_checkpoint=False)
 
     class Restore(keras.callbacks.Callback):
+        def set_model(self, model):
+            backup.set_model(model)
+            saving.set_model(model)
+
         def on_train_begin(self, logs=None):
-            backup.set_model(self.model)
             backup.on_train_begin(logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            saving.on_epoch_end(epoch, logs)
 
     return Restore()
 

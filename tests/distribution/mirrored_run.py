@@ -59,8 +59,8 @@ MODELS = {
     "NAMAttention": lambda: attention(layers.NAMAttention),
     "LinearAttention": lambda: attention(layers.LinearAttention),
     "NAMTransformerEncoder": lambda: classify(layers.NAMTransformerEncoder(8, 2)),
-    "NAMClassifier": lambda: few_shot(layers.NAMClassifier(4, 2)),
-    "CosineClassifier": lambda: few_shot(layers.CosineClassifier(4, 2)),
+    "NAMClassifier": lambda: few_shot(layers.NAMClassifier(6, 2)),
+    "CosineClassifier": lambda: few_shot(layers.CosineClassifier(6, 2)),
 }
 
 
