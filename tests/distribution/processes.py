@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# Far more than needed: machines that run tests may have a lot to do.
+TIMEOUT = 500
 
 
 def free_ports(count):
@@ -21,42 +24,62 @@ def free_ports(count):
         return [each.getsockname()[1] for each in sockets]
 
 
-def run_all(commands, environments, timeout):
-    """Runs Python scripts side by side until all have ended.
+class Script:
+    """A Python script that runs, with all that it starts, while a context is open.
 
     Args:
-        commands: List of lists of strings, what follows `python` on the command line.
-        environments: List of dictionaries, what each has in its environment.
-        timeout: Number of seconds after which whatever still runs is killed.
-
-    Returns:
-        List of `(status, output)`, the status `None` for what had to be killed.
+        command: List, what follows `python` on the command line.
+        environment: Dictionary, what it has in its environment besides.
     """
-    base = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    deadline = time.monotonic() + timeout
-    processes, statuses = [], []
-    with contextlib.ExitStack() as stack:
+
+    def __init__(self, command, environment=None):
+        self.command = [sys.executable, *map(str, command)]
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **(environment or {}),
+        }
+
+    def __enter__(self):
         # A pipe that nobody reads would fill up.
-        outputs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in commands]
-        for command, environment, output in zip(
-            commands, environments, outputs, strict=True
-        ):
-            process = subprocess.Popen(
-                [sys.executable, *map(str, command)],
-                env={**base, **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            processes.append(process)
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            statuses.append(process.poll())
-        for output in outputs:
-            output.seek(0)
-        return [
-            (status, output.read())
-            for status, output in zip(statuses, outputs, strict=True)
-        ]
+        self._output = tempfile.NamedTemporaryFile("w+")
+        self._process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._deadline = time.monotonic() + TIMEOUT
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._output.close()
+
+    @property
+    def output(self):
+        """What it has written so far."""
+        return Path(self._output.name).read_text()
+
+    @property
+    def status(self):
+        """The status that it ends with. It fails a test if it does not end."""
+        self.wait_for(lambda: False)
+        return self._process.returncode
+
+    def wait_for(self, condition):
+        """Waits until `condition()` is true or the script has ended."""
+        while not condition() and self._process.poll() is None:
+            assert time.monotonic() < self._deadline, self.output
+            time.sleep(0.1)
+
+
+def run(command):
+    """Runs a script and returns its status and its output."""
+    with Script(command) as script:
+        return script.status, script.output

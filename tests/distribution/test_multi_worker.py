@@ -1,5 +1,6 @@
 """Workers in processes of their own train like one process, and survive a death."""
 
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -9,29 +10,30 @@ import multi_worker_run
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import Script
 from processes import free_ports
-from processes import run_all
 
 from keras_nam import distribution
 
 SCRIPT = Path(multi_worker_run.__file__)
-# Far more than needed: machines that run tests may have a lot to do.
-TIMEOUT = 400
 
 
 def cluster(size):
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(size)]
-    return [
-        {
-            "TF_CONFIG": json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": index},
-                }
-            )
-        }
-        for index in range(size)
-    ]
+    """The environments of the workers."""
+    workers = [f"127.0.0.1:{port}" for port in free_ports(size)]
+    tasks = [{"type": "worker", "index": index} for index in range(size)]
+    configs = [{"cluster": {"worker": workers}, "task": task} for task in tasks]
+    return [{"TF_CONFIG": json.dumps(config)} for config in configs]
+
+
+@contextlib.contextmanager
+def started(commands):
+    """The workers of a cluster, one for each command."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(Script(*arguments))
+            for arguments in zip(commands, cluster(len(commands)), strict=True)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +49,20 @@ def test_a_killed_worker_ends_the_others_and_the_rerun_ends_as_one_process(
     command = [SCRIPT, tmp_path]
     # In the second epoch, a step after its checkpoint.
     killed = [command, [*command, "--die", "1", "3"]]
-    (status, output), (other, _) = run_all(killed, cluster(2), TIMEOUT)
-    assert other == -signal.SIGKILL
-    assert status == 1, output
+    with started(killed) as (chief, worker):
+        assert worker.status == -signal.SIGKILL, worker.output
+        assert chief.status == 1, chief.output
+        output = chief.output
     assert "WorkerLostError: Worker 0 has lost another one of the workers" in output
     assert "Start all workers again with the same arguments" in output
     assert list((tmp_path / "checkpoints").glob("ckpt-4.index")), output
 
-    rerun = run_all([command, command], cluster(2), TIMEOUT)
-    assert [status for status, _ in rerun] == [0, 0], rerun[0][1]
-    # Only the chief tells how far it is.
-    assert "Epoch 3/3" in rerun[0][1]
-    assert "Epoch 3/3" not in rerun[1][1]
+    with started([command, command]) as (chief, worker):
+        assert chief.status == 0, chief.output
+        assert worker.status == 0, worker.output
+        # Only the chief tells how far it is.
+        assert "Epoch 3/3" in chief.output
+        assert "Epoch 3/3" not in worker.output
     results = [json.loads((tmp_path / f"{i}.json").read_text()) for i in range(2)]
     assert results[0] == results[1]
     assert results[0]["epochs"] == [1, 2]
@@ -75,10 +79,10 @@ def test_a_killed_worker_ends_the_others_and_the_rerun_ends_as_one_process(
 
 def test_a_worker_that_never_comes_is_not_waited_for(tmp_path):
     command = [SCRIPT, tmp_path, "--timeout", "5"]
-    ((status, output),) = run_all([command], cluster(2)[:1], TIMEOUT)
-    assert status == 1
-    assert "to come, for 5.0 seconds at most" in output
-    assert "Timeout (0:00:05)!" in output
+    with Script(command, cluster(2)[0]) as lonely:
+        assert lonely.status == 1
+        assert "to come, for 5.0 seconds at most" in lonely.output
+        assert "Timeout (0:00:05)!" in lonely.output
 
 
 def test_one_process_goes_on_in_the_middle_of_an_epoch(tmp_path, alone):
