@@ -36,7 +36,8 @@ EXTRAS = {
 }
 EXTRAS["test"] = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}
-    | {"hypothesis", "pytest", "pytest-xdist", "ruff"}
+    # The other backend of Keras that the tests run on.
+    | {"hypothesis", "jax", "pytest", "pytest-xdist", "ruff"}
 )
 EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
 

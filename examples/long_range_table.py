@@ -3,8 +3,10 @@
     python examples/long_range_table.py
     python examples/long_range_table.py --tasks listops pixels --seeds 0 1 2 --steps 500
 
-Every run is a process of its own, so that its peak memory is its own. Prints a table
-of mean accuracy and its range over the seeds, and writes all results to `--out`.
+What is not named here, like `--steps`, goes to every run of `long_range.py`. Every run
+is a process of its own, so that its peak memory is its own, and leaves a file in
+`--out`; runs that are already there with the same settings are not repeated. Prints a
+table of mean accuracy and its range over the seeds.
 """
 
 import argparse
@@ -19,14 +21,24 @@ EXAMPLE = Path(__file__).with_name("long_range.py")
 ATTENTIONS = ["nam", "softmax", "linear"]
 
 
-def run(task, attention, seed, further):
-    command = [sys.executable, str(EXAMPLE), "--task", task, "--attention", attention]
-    command += ["--seed", str(seed), *further]
-    print(" ".join(command[2:]), flush=True)
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if result.returncode:
-        raise SystemExit(f"Failed: {' '.join(command)}")
-    return json.loads(result.stdout[result.stdout.rindex("{") :])
+def run(task, attention, seed, further, out):
+    """The result of one run, from `out` if it is there."""
+    settings = ["--task", task, "--attention", attention, "--seed", str(seed), *further]
+    record = out / f"{task}-{attention}-{seed}.json"
+    if record.exists():
+        known = json.loads(record.read_text())
+        if known["settings"] == settings:
+            return known["result"]
+    print(*settings, flush=True)
+    printed = subprocess.run(
+        [sys.executable, str(EXAMPLE), *settings],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    result = json.loads(printed[printed.rindex("{") :])
+    record.write_text(json.dumps({"settings": settings, "result": result}, indent=1))
+    return result
 
 
 def rows(results):
@@ -51,16 +63,17 @@ def main():
     parser.add_argument("--tasks", nargs="+", default=["listops", "pixels"])
     parser.add_argument("--attentions", nargs="+", default=ATTENTIONS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("results/long_range.json"))
+    parser.add_argument("--out", type=Path, default=Path("results/long_range"))
     arguments, further = parser.parse_known_args()
-    results = [
-        [run(task, attention, seed, further) for seed in arguments.seeds]
-        for task in arguments.tasks
-        for attention in arguments.attentions
-    ]
-    print(*rows(results), sep="\n")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=1))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    # Seeds outermost: a table that is broken off has all attentions.
+    results = {}
+    for seed in arguments.seeds:
+        for task in arguments.tasks:
+            for attention in arguments.attentions:
+                result = run(task, attention, seed, further, arguments.out)
+                results.setdefault((task, attention), []).append(result)
+    print(*rows(results.values()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -157,8 +157,11 @@ class IBERTEncoder(EncoderStack):
         return self.dropout_layer(self.input_norm(x), training=training)
 
     def make_block(self, name):
-        block = _RecurrentBlock if self.feedforward == "lstm" else NAMTransformerEncoder
-        return block(attention="softmax", **self.block_arguments(name))
+        arguments = {"attention": "softmax", **self.block_arguments(name)}
+        if self.feedforward == "dense":
+            return NAMTransformerEncoder(**arguments)
+        initializer = clone_initializer(self.recurrent_initializer)
+        return _RecurrentBlock(recurrent_initializer=initializer, **arguments)
 
     def compute_output_shape(self, inputs_shape):
         if isinstance(self.recurrent, keras.layers.Layer):
@@ -214,12 +217,17 @@ class IBERTEncoder(EncoderStack):
 class _RecurrentBlock(NAMTransformerEncoder):
     """A block with a bidirectional LSTM in place of the feed-forward part."""
 
+    def __init__(self, recurrent_initializer, **kwargs):
+        super().__init__(**kwargs)
+        self.recurrent_initializer = recurrent_initializer
+
     def _build_feedforward(self, inputs_shape):
         width = inputs_shape[-1]
         check_divisible("features", width, "directions", 2)
         self.recurrent_layer = LSTMEncoder(
             width // 2,
             kernel_initializer=clone_initializer(self.kernel_initializer),
+            recurrent_initializer=self.recurrent_initializer,
             bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name="recurrent",

@@ -59,6 +59,8 @@ MODELS = {
     "NAMAttention": lambda: attention(layers.NAMAttention),
     "LinearAttention": lambda: attention(layers.LinearAttention),
     "NAMTransformerEncoder": lambda: classify(layers.NAMTransformerEncoder(8, 2)),
+    "IBERTEncoder": lambda: tag(layers.IBERTEncoder(1, 1, 8)),
+    "LSTMEncoder": lambda: tag(layers.LSTMEncoder(3, bidirectional=True)),
     "NAMClassifier": lambda: few_shot(layers.NAMClassifier(6, 2)),
     "CosineClassifier": lambda: few_shot(layers.CosineClassifier(6, 2)),
 }

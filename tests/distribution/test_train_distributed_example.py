@@ -13,14 +13,8 @@ from processes import ROOT
 from processes import Script
 from processes import run
 
-import keras_nam
-
 SCRIPT = ROOT / "examples" / "train_distributed.py"
 SMALL = ["--width", 8, "--steps", 4, "--batch-size", 16]
-
-
-# The layers of this package, if they run on this backend.
-JAX_MODEL = "nam" if hasattr(keras_nam.backend, "__path__") else "lstm"
 
 
 def history(folder):
@@ -41,7 +35,7 @@ def test_two_workers_with_tensorflow(tmp_path):
     reason="JAX is not installed: pip install jax",
 )
 def test_a_killed_run_with_jax_ends_like_one_process(tmp_path):
-    command = [SCRIPT, *SMALL, "--epochs", 40, "--backend", "jax", "--model", JAX_MODEL]
+    command = [SCRIPT, *SMALL, "--epochs", 40, "--backend", "jax"]
     two = [*command, "--workers", 2, "--out", tmp_path / "two"]
     with Script(two) as script:
         script.wait_for((tmp_path / "two/backup/training_metadata.json").exists)

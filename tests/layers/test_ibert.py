@@ -39,6 +39,14 @@ def test_padding_on_either_side_changes_nothing(kind):
     np.testing.assert_allclose(y[:, 2:8], encoder(x), atol=2e-6)
 
 
+def test_every_recurrent_layer_takes_the_initializer():
+    encoder = make_encoder("ibert2", recurrent_initializer="zeros")
+    encoder.build((None, None, WIDTH))
+    kernels = [w for w in encoder.weights if w.name.endswith("recurrent_kernel")]
+    assert len(kernels) == 3 * 2
+    assert not any(np.any(kernel) for kernel in kernels)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved(kind, tmp_path):
     core = make_encoder(kind)
