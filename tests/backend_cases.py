@@ -15,21 +15,17 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from backends import BACKEND
+from backends import differentiate
 from keras import ops
 
 import keras_nam
 
 TESTS = Path(__file__).parent
-sys.path += [str(TESTS), str(TESTS / "saved")]
-
-from backends import BACKEND
-from backends import differentiate
-from make_saved_files import FOLDER
-
 PAGE = TESTS.parent / "docs" / "backends.md"
 START, END = "<!-- table: tests/backend_cases.py -->\n", "<!-- end of table -->\n"
 
-FILES = {path.stem: path for path in sorted(FOLDER.glob("*/*.keras"))}
+FILES = {path.stem: path for path in sorted((TESTS / "saved").glob("*/*.keras"))}
 # Lines of the table, and the saved models that stand for them.
 LINES = {
     "`NAM`": ["nam", "nam_no_erase"],
