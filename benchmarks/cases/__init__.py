@@ -8,6 +8,7 @@ from benchmarks.cases import memories
 from benchmarks.cases import scans
 from benchmarks.cases import streams
 from benchmarks.cases import tapes
+from benchmarks.cases import teaching
 
 __all__ = [
     "attention",
@@ -18,4 +19,5 @@ __all__ = [
     "scans",
     "streams",
     "tapes",
+    "teaching",
 ]
