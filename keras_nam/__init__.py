@@ -1,5 +1,7 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
+import importlib
+
 from keras_nam import baselines
 from keras_nam import callbacks
 from keras_nam import datasets
@@ -17,6 +19,7 @@ __all__ = [
     "baselines",
     "callbacks",
     "datasets",
+    "distribution",
     "layers",
     "metrics",
     "models",
@@ -25,3 +28,10 @@ __all__ = [
     "tuning",
     "visualization",
 ]
+
+
+def __getattr__(name):
+    # It needs TensorFlow, which other backends do without.
+    if name == "distribution":
+        return importlib.import_module("keras_nam.distribution")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -67,6 +67,7 @@ NAMES = {
         "sequence_classifier",
         "token_tagger",
     ],
+    "distribution": ["WorkerLostError", "fit_multi_worker"],
     "metrics": [
         "FalsePositiveRate",
         "GroupAccuracy",

@@ -126,7 +126,10 @@ def _find_in_loss(model, y, sample_weight, calls):
 
 
 def _find_in_gradients(model, tape, loss, outputs, calls):
-    weights = [v.value for v in model.trainable_weights]
+    def on_first_device(variable):
+        return model.distribute_strategy.experimental_local_results(variable.value)[0]
+
+    weights = list(map(on_first_device, model.trainable_weights))
     tensors = [x for call in calls for x in (*call.outputs, *call.inputs)]
     sources = [*weights, *outputs, *tensors]
     gradients = tape.gradient(loss, sources)
@@ -141,7 +144,7 @@ def _find_in_gradients(model, tape, loss, outputs, calls):
         return "the gradient of the loss by the outputs of the model is not finite."
 
     def spoils(call):
-        backward = [*call.inputs, *(v.value for v in call.weights)]
+        backward = [*call.inputs, *map(on_first_device, call.weights)]
         return any(id(x) in bad for x in backward) and not any(
             id(x) in bad for x in call.outputs
         )
@@ -160,8 +163,10 @@ def _find_in_gradients(model, tape, loss, outputs, calls):
             f"{culprit} is the first through which the gradient stops to be finite, on "
             "the way back from the loss."
         )
-    path = next(v.path for v in model.trainable_weights if id(v.value) in bad)
-    return f"the gradient of weight `{path}` is not finite."
+    for variable, weight in zip(model.trainable_weights, weights, strict=True):
+        if id(weight) in bad:
+            return f"the gradient of weight `{variable.path}` is not finite."
+    return None
 
 
 @contextlib.contextmanager

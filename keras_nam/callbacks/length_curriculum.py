@@ -1,6 +1,7 @@
 """Training rows that grow longer as training goes on."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -82,9 +83,12 @@ class LengthCurriculum(keras.callbacks.Callback):
         self.verbose = verbose
         self._first_step = 0
         self.length = self.lengths[0]
-        # Datasets read it whenever they make a batch. A strategy would mirror it.
-        with tf.init_scope(), tf.distribute.OneDeviceStrategy("CPU").scope():
-            self._variable = tf.Variable(self.length, trainable=False, dtype="int64")
+        # Datasets read it whenever they make a batch. A strategy would mirror it; the
+        # scope of a strategy ends at its thread.
+        with ThreadPoolExecutor(1) as other_thread:
+            self._variable = other_thread.submit(
+                tf.Variable, self.length, trainable=False, dtype="int64"
+            ).result()
 
     def batches(self, rows, batch_size, shuffle=True, seed=None):
         """Makes the batches to fit on.

@@ -83,8 +83,8 @@ class FewShotClassifier(keras.Model):
         return self.head(
             self.extract(inputs["images"], training),
             self.extract(inputs["support_images"], training),
-            inputs["support_labels"],
-            inputs.get("base_classes"),
+            _as_integers(inputs["support_labels"]),
+            _as_integers(inputs.get("base_classes")),
         )
 
     def extract(self, images, training=None):
@@ -132,3 +132,19 @@ class FewShotClassifier(keras.Model):
             for name in ("feature_extractor", "head")
         }
         return cls(**{**config, **parts})
+
+
+def _as_integers(labels):
+    """Labels as integers: where `fit` builds a model on several devices, Keras hands
+    it float tensors, whatever the dataset has. One-hot numbers stay as they are."""
+    if labels is None or len(labels.shape) != 2:
+        return labels
+    labels = ops.convert_to_tensor(labels)
+    if "int" in keras.backend.standardize_dtype(labels.dtype):
+        return labels
+    integers = ops.cast(labels, "int32")
+    return require(
+        ops.all(ops.equal(ops.cast(integers, labels.dtype), labels)),
+        "Labels of an episode must be integers.",
+        integers,
+    )
