@@ -3,6 +3,7 @@
     python examples/few_shot.py                      # the fonts of matplotlib
     python examples/few_shot.py --fonts FOLDER --seeds 3
     python examples/few_shot.py --data digits --base-classes 5 --ways 3
+    python examples/few_shot.py --erase-gates 0 0.1 0.3 1    # what erasing does
 
 A small convolutional network learns base classes. Then each kind of head is trained on
 episodes, and is taught novel classes from 1 and from 5 examples. The table compares
@@ -12,6 +13,7 @@ SavedModel a class from image files without importing `keras_nam`.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -89,6 +91,18 @@ def build_features():
     network = models.conv_features((28, 28, 1), (32, 32, 32, 32), num_pools=3)
     x = keras.layers.Dropout(0.3)(network(x))
     return keras.Model(inputs, x, name="features")
+
+
+def build_constant(head, base, gate):
+    """A NAM head that writes everything and erases by a gate that is never trained."""
+    head.build(base.head.kernel.shape)
+    head.kernel.assign(base.head.kernel)
+    for network, value in ((head.writer, 1.0), (head.eraser, gate)):
+        for weight in network.weights:
+            weight.assign(keras.ops.zeros_like(weight))
+        value = min(max(value, 1e-6), 1 - 1e-6)
+        network.bias.assign([np.log(value / (1 - value))])
+    return head
 
 
 def on_features(model):
@@ -176,6 +190,15 @@ def run(arguments, seed):
         flush=True,
     )
     features = extractor.predict(data["test"][0], verbose=0)
+    measure = functools.partial(
+        evaluate,
+        features=features,
+        labels=data["test"][1],
+        data=data,
+        ways=arguments.ways,
+        count=arguments.episodes,
+        seed=seed,
+    )
     results, kept = {}, None
     for shots in arguments.shots:
         for name, (layer, options) in HEADS.items():
@@ -195,18 +218,15 @@ def run(arguments, seed):
                 seed=seed,
                 verbose=0,
             )
-            results[shots, name] = evaluate(
-                model,
-                features,
-                data["test"][1],
-                data,
-                arguments.ways,
-                shots,
-                arguments.episodes,
-                seed,
-            )
+            results[shots, name] = measure(model, shots=shots)
             if name == "NAM":
                 kept = model
+        for gate in arguments.erase_gates:
+            head = keras_nam.layers.NAMClassifier(num_base, arguments.ways)
+            model = models.FewShotClassifier(
+                extractor, build_constant(head, base, gate)
+            )
+            results[shots, f"erase gate {gate:g}"] = measure(model, shots=shots)
     return results, kept, data
 
 
@@ -252,7 +272,7 @@ def plot_confusion(results, path):
     for axes, k in zip(
         figure.subplots(1, len(shots), squeeze=False)[0], shots, strict=True
     ):
-        names = [name for s, name in results if s == k]
+        names = [name for name in HEADS if (k, name) in results]
         for group, offset in ((0, -0.2), (1, 0.2)):
             values = [100 * results[k, n]["confusion"][group, 2] for n in names]
             label = ("base answered novel", "novel answered base")[group]
@@ -336,6 +356,13 @@ def main():
     parser.add_argument("--episode-epochs", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument(
+        "--erase-gates",
+        type=float,
+        nargs="+",
+        default=[],
+        help="NAM heads with gates like these instead of trained ones, in the table",
+    )
     parser.add_argument("--out", type=Path, default=Path("results/few_shot"))
     arguments = parser.parse_args()
     out = arguments.out
