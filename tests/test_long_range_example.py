@@ -1,6 +1,7 @@
 """The long-range example runs, and its table adds up."""
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import keras
@@ -56,3 +57,17 @@ def test_the_table():
     group = [{**result, "accuracy": a} for a in (0.5, 0.7)]
     row = list(table.rows([group]))[-1]
     assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 5.0 | 700 |"
+
+
+def test_runs_that_are_there_are_not_repeated(tmp_path, monkeypatch):
+    table, started = load("long_range_table"), []
+
+    def start(command, **_):
+        started.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout='log {"accuracy": 0.5}')
+
+    monkeypatch.setattr(table.subprocess, "run", start)
+    for steps in ("5", "5", "6"):
+        result = table.run("pixels", "nam", 0, ["--steps", steps], tmp_path)
+        assert result == {"accuracy": 0.5}
+    assert [command[-1] for command in started] == ["5", "6"]
