@@ -77,11 +77,12 @@ def plot(results, path):
     for label, points in results.items():
         axis.plot(list(points), [100 * a for a in points.values()], "o-", label=label)
     axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(points), map(str, sorted(points)))
     axis.set_xlabel("key dimension")
     axis.set_ylabel("answers right, %")
     axis.set_ylim(0, 102)
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside lower center", ncols=len(results))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
