@@ -149,6 +149,12 @@ CASES = {
     "`NAMTransformerEncoder`": Case(
         lambda: sequence_model(layers.NAMTransformerEncoder(6, 2)), Works(), Works()
     ),
+    "`LSTMEncoder`": Case(
+        lambda: sequence_model(layers.LSTMEncoder(3)), SCOPE, FIXED_SCOPE
+    ),
+    "`IBERTEncoder`": Case(
+        lambda: sequence_model(layers.IBERTEncoder(1, 2, 6)), SCOPE, FIXED_SCOPE
+    ),
     "`NAMClassifier` in `FewShotClassifier`": Case(
         lambda: few_shot_model(layers.NAMClassifier(4, 2, 3)), ANSWERS, ANSWERS, TAUGHT
     ),
