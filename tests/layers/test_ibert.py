@@ -43,7 +43,7 @@ def test_every_recurrent_layer_takes_the_initializer():
     encoder = make_encoder("ibert2", recurrent_initializer="zeros")
     encoder.build((None, None, WIDTH))
     kernels = [w for w in encoder.weights if w.name.endswith("recurrent_kernel")]
-    assert len(kernels) == 3 * 2
+    assert len(kernels) == 3
     assert not any(np.any(kernel) for kernel in kernels)
 
 
