@@ -226,6 +226,11 @@ def plot(results, path):
     )
     if not digits:
         axes.set_yscale("log")
+        for axis_format in (
+            axes.yaxis.set_major_formatter,
+            axes.yaxis.set_minor_formatter,
+        ):
+            axis_format("{x:g}")
     axes.set_title(f"{first['task']}, {first['steps']:,} steps")
     figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=130)
