@@ -140,11 +140,12 @@ def _as_integers(labels):
     if labels is None or len(labels.shape) != 2:
         return labels
     labels = ops.convert_to_tensor(labels)
-    if "int" in keras.backend.standardize_dtype(labels.dtype):
+    dtype = keras.backend.standardize_dtype(labels.dtype)
+    if "int" in dtype:
         return labels
     integers = ops.cast(labels, "int32")
     return require(
         ops.all(ops.equal(ops.cast(integers, labels.dtype), labels)),
-        "Labels of an episode must be integers.",
+        f"Labels must be integers. Received: labels of dtype {dtype}",
         integers,
     )
