@@ -13,6 +13,8 @@ What only a SavedModel can do stands in the file of TensorFlow.
 """
 
 import keras
+import numpy as np
+from keras import ops
 
 if keras.backend.backend() == "tensorflow":
     from keras_nam.backend.tensorflow import custom_gradient
@@ -32,4 +34,12 @@ else:
         f"Received: KERAS_BACKEND={keras.backend.backend()}"
     )
 
-__all__ = ["custom_gradient", "require", "scan"]
+__all__ = ["custom_gradient", "numbers_of", "require", "scan"]
+
+
+def numbers_of(tensor):
+    """The numbers of a tensor, or `None` where there are none yet."""
+    try:
+        return np.asarray(ops.convert_to_numpy(tensor))
+    except Exception:  # Each backend has an error of its own for symbolic tensors.
+        return None

@@ -4,8 +4,8 @@ import keras
 from keras import initializers
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
-from keras_nam.layers.arguments import check_rate
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.initialization import clone_initializer
 
 
@@ -45,9 +45,9 @@ class PositionAwareAttention(keras.layers.Layer):
         bias_initializer="zeros",
         **kwargs,
     ):
-        check_positive_integer("num_heads", num_heads)
-        check_positive_integer("key_dim", key_dim)
-        check_rate("dropout", dropout)
+        num_heads = check_integer("num_heads", num_heads)
+        key_dim = check_integer("key_dim", key_dim)
+        dropout = check_rate("dropout", dropout)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.num_heads = num_heads

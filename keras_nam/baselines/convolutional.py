@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_divisible
 from keras_nam.baselines.encoder import FixedDepthEncoder
-from keras_nam.layers.arguments import check_divisible
 from keras_nam.layers.attention_masks import clear_masked
 
 DILATIONS = (1, 2, 4, 1, 2, 4)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_nam.layers.arguments import check_rate
+from keras_nam.arguments import check_rate
 
 
 class FixedDepthEncoder(keras.layers.Layer):
@@ -13,7 +13,7 @@ class FixedDepthEncoder(keras.layers.Layer):
     """
 
     def __init__(self, dropout=0.0, **kwargs):
-        check_rate("dropout", dropout)
+        dropout = check_rate("dropout", dropout)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.dropout = dropout

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
 from keras_nam.baselines.encoder import FixedDepthEncoder
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.layers.lstm import LSTMEncoder
 
 
@@ -38,7 +38,7 @@ class LSTMStack(FixedDepthEncoder):
     """
 
     def __init__(self, num_layers=2, dropout=0.0, **kwargs):
-        check_positive_integer("num_layers", num_layers)
+        num_layers = check_integer("num_layers", num_layers)
         super().__init__(dropout, **kwargs)
         self.num_layers = num_layers
 

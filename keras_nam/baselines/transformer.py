@@ -2,11 +2,11 @@
 
 import keras
 
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
 from keras_nam.baselines.alibi_attention import ALiBiAttention
 from keras_nam.baselines.rotary_attention import RotaryAttention
 from keras_nam.baselines.xlnet_attention import XLNetAttention
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.encoder_stack import EncoderStack
 from keras_nam.layers.initialization import clone_initializer
@@ -77,7 +77,7 @@ class TransformerEncoder(EncoderStack):
                 f"Argument `positions` must be one of {POSITIONS}. "
                 f"Received: positions={positions}"
             )
-        check_positive_integer("max_length", max_length)
+        max_length = check_integer("max_length", max_length)
         super().__init__(num_layers, num_heads, intermediate_dim, **kwargs)
         self.positions = positions
         self.max_length = max_length

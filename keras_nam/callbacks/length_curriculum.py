@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 
 UNITS = ("epoch", "step")
 
@@ -118,7 +118,7 @@ class LengthCurriculum(keras.callbacks.Callback):
         """
         import tensorflow as tf
 
-        check_positive_integer("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size)
         if isinstance(rows, tf.data.Dataset):
             dataset, steps = self._batches_of_dataset(rows, batch_size)
         else:
@@ -254,7 +254,7 @@ def _check_lengths(lengths):
             f"Received: lengths={lengths}"
         )
     for value in (*starts[1:], *sizes):
-        check_positive_integer("lengths", value)
+        check_integer("lengths", value)
     if any(a >= b for a, b in itertools.pairwise(sizes)):
         raise ValueError(
             "Argument `lengths` must have a greater length in every stage than in the "

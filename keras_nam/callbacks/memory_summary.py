@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 from keras_nam.visualization.arguments import as_numbers
 from keras_nam.visualization.arguments import check_index
 from keras_nam.visualization.gates import GATES
@@ -71,7 +71,7 @@ class MemorySummary(keras.callbacks.Callback):
         tokens=None,
     ):
         super().__init__()
-        check_positive_integer("update_freq", update_freq)
+        update_freq = check_integer("update_freq", update_freq)
         needed = ["tensorboard", *(["matplotlib"] if write_images else [])]
         for package in needed:
             if importlib.util.find_spec(package) is None:

@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
 from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.long_range_builders import LongRangeConfig
 from keras_nam.datasets.splits import SPLITS

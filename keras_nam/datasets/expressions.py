@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.datasets.arguments import check_range
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
 from keras_nam.datasets.splits import belongs_to
 from keras_nam.datasets.splits import fingerprint
 from keras_nam.datasets.splits import random_generator

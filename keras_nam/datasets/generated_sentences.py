@@ -1,7 +1,7 @@
 """Made-up sentences of any length, whose masked words can be found out."""
 
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.datasets.arguments import check_range
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
 from keras_nam.datasets.splits import random_generator
 
 _NOUNS = ("dog", "cat", "farmer", "sailor", "child", "neighbour", "painter", "goose")

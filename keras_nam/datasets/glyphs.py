@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_integer
 
 # Fonts of matplotlib that hold symbols under the codes of letters, or a few symbols.
 _SYMBOL_FONTS = ("cmex", "cmsy", "STIXNonUni", "STIXSiz", "DejaVuSansDisplay")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _MINI_IMAGENET_SPLITS = ("train", "val", "test")

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_range
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_range
 from keras_nam.datasets.held_out import is_held_out
 from keras_nam.datasets.symbols import LONG_SYMBOLS
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
 from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 from keras_nam.datasets.long_range_sources import SOURCES
 

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_integer
 from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 from keras_nam.datasets.long_range import load_long_range

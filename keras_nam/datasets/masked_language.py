@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_integer
 from keras_nam.lazy_tensorflow import tf
 
 

@@ -6,8 +6,8 @@ length; a 64-bit integer would overflow at 19 digits.
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.datasets.arguments import check_range
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
 from keras_nam.datasets.drawing import draw_rows
 from keras_nam.datasets.drawing import sweep
 from keras_nam.datasets.rows import answer

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
+from keras_nam.arguments import check_choice
 from keras_nam.datasets.brackets import lay_out_dyck
 from keras_nam.datasets.numbers import lay_out_addition
 from keras_nam.datasets.numbers import lay_out_arithmetic

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.datasets.arguments import check_positive
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_positive
 from keras_nam.datasets.drawing import draw_rows
 from keras_nam.datasets.rows import Rows
 from keras_nam.datasets.tokens import PAIRS

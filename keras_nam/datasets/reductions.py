@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.datasets.arguments import check_range
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
 from keras_nam.datasets.drawing import draw_rows
 from keras_nam.datasets.drawing import sweep
 from keras_nam.datasets.rows import Segment

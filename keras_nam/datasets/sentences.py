@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from keras_nam.datasets.arguments import check_choice
+from keras_nam.arguments import check_choice
 from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 
 # Corpora that have a file for each split, which must not be read as one: word and

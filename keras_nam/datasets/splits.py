@@ -8,8 +8,8 @@ nor a shifted copy of one.
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
 
 SPLITS = ("train", "id", "ood", "far")
 

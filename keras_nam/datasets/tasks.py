@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_nam.datasets.arguments import check_choice
+from keras_nam.arguments import check_choice
 from keras_nam.datasets.brackets import dyck
 from keras_nam.datasets.expressions import listops
 from keras_nam.datasets.numbers import addition

@@ -1,8 +1,8 @@
 """Text to tokens and back inside of a graph, for models that are exported with it."""
 
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
 from keras_nam.datasets import byte_tokens
-from keras_nam.datasets.arguments import check_choice
-from keras_nam.datasets.arguments import check_integer
 from keras_nam.datasets.tasks import TASKS
 from keras_nam.datasets.tasks import find_task
 from keras_nam.lazy_tensorflow import tf

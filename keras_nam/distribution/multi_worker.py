@@ -2,11 +2,12 @@
 
 import tensorflow as tf
 
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.distribution.cluster import Cluster
 from keras_nam.distribution.errors import WorkerLostError
 from keras_nam.distribution.trainer import Trainer
 from keras_nam.distribution.watchdog import end_process_at_exit
-from keras_nam.layers.arguments import check_positive_integer
 
 # What TensorFlow raises when another worker does not take part any more.
 LOST = (
@@ -103,9 +104,10 @@ def fit_multi_worker(
         WorkerLostError: If another worker is lost.
         RuntimeError: If the workers do not see the same checkpoints.
     """
-    check_positive_integer("epochs", epochs)
-    if steps_per_checkpoint is not None:
-        check_positive_integer("steps_per_checkpoint", steps_per_checkpoint)
+    epochs = check_integer("epochs", epochs)
+    steps_per_checkpoint = check_optional_integer(
+        "steps_per_checkpoint", steps_per_checkpoint
+    )
     if not timeout > 0:
         raise ValueError(
             "Argument `timeout` must be a number of seconds above 0. "

@@ -6,15 +6,16 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
-from keras_nam.layers.arguments import check_positive_integer
-from keras_nam.layers.arguments import check_rate
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rate
+from keras_nam.arguments import fits
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.attention_masks import source_mask
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.ops.attention import memory_attention
 from keras_nam.ops.normalization import unit_normalize
 from keras_nam.ops.scan import memory_scan
-from keras_nam.shapes import fits
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -133,11 +134,10 @@ class NAMAttention(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        check_positive_integer("num_heads", num_heads)
-        check_positive_integer("key_dim", key_dim)
-        if value_dim is not None:
-            check_positive_integer("value_dim", value_dim)
-        check_rate("dropout", dropout)
+        num_heads = check_integer("num_heads", num_heads)
+        key_dim = check_integer("key_dim", key_dim)
+        value_dim = check_optional_integer("value_dim", value_dim)
+        dropout = check_rate("dropout", dropout)
         # A memory is wider than the inputs under a mixed policy, and is not to be cast.
         super().__init__(
             autocast=False, activity_regularizer=activity_regularizer, **kwargs
@@ -385,11 +385,10 @@ def _as_shape(output_shape):
     if output_shape is None:
         return None
     shape = output_shape if isinstance(output_shape, (list, tuple)) else [output_shape]
-    for size in shape:
-        check_positive_integer("output_shape", size)
+    shape = tuple(check_integer("output_shape", size) for size in shape)
     if len(shape) > 3:
         raise ValueError(
             "Argument `output_shape` must have at most 3 axes. "
             f"Received: output_shape={output_shape}"
         )
-    return tuple(shape)
+    return shape

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_nam.layers.arguments import numbers_of
-from keras_nam.shapes import fits
+from keras_nam.arguments import fits
+from keras_nam.backend import numbers_of
 
 
 def source_mask(shape, target, attention_mask, *masks):

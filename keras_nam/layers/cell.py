@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_nam.layers.arguments import check_states
+from keras_nam.arguments import check_states
 
 
 class MemoryCell(keras.layers.Layer):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -36,8 +36,8 @@ class TokenEmbedding(keras.layers.Embedding):
     """
 
     def __init__(self, input_dim, output_dim, mask_token=None, **kwargs):
-        check_positive_integer("input_dim", input_dim)
-        check_positive_integer("output_dim", output_dim)
+        input_dim = check_integer("input_dim", input_dim)
+        output_dim = check_integer("output_dim", output_dim)
         if mask_token is not None and mask_token not in range(input_dim):
             raise ValueError(
                 f"Argument `mask_token` must be a token below {input_dim} or None. "

@@ -4,8 +4,8 @@ import keras
 from keras import activations
 from keras import initializers
 
-from keras_nam.layers.arguments import check_positive_integer
-from keras_nam.layers.arguments import check_rate
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_rate
 
 
 class EncoderStack(keras.layers.Layer):
@@ -39,10 +39,10 @@ class EncoderStack(keras.layers.Layer):
         identical_layers=False,
         **kwargs,
     ):
-        check_positive_integer("num_layers", num_layers)
-        check_positive_integer("num_heads", num_heads)
-        check_positive_integer("intermediate_dim", intermediate_dim)
-        check_rate("dropout", dropout)
+        num_layers = check_integer("num_layers", num_layers)
+        num_heads = check_integer("num_heads", num_heads)
+        intermediate_dim = check_integer("intermediate_dim", intermediate_dim)
+        dropout = check_rate("dropout", dropout)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.num_layers = num_layers

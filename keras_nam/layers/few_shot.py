@@ -5,8 +5,8 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_integer
 from keras_nam.backend import require
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.layers.lesson import check_episode
 from keras_nam.layers.lesson import check_lesson
 from keras_nam.layers.lesson import check_novel
@@ -38,9 +38,9 @@ class FewShotHead(keras.layers.Layer):
         kernel_regularizer=None,
         **kwargs,
     ):
-        check_positive_integer("num_base_classes", num_base_classes)
-        check_positive_integer("num_novel_classes", num_novel_classes)
-        check_positive_integer("max_shots", max_shots)
+        num_base_classes = check_integer("num_base_classes", num_base_classes)
+        num_novel_classes = check_integer("num_novel_classes", num_novel_classes)
+        max_shots = check_integer("max_shots", max_shots)
         if similarity not in SIMILARITIES:
             raise ValueError(
                 f"Argument `similarity` must be one of {SIMILARITIES}. "

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers
 
-from keras_nam.layers.arguments import check_divisible
+from keras_nam.arguments import check_divisible
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.encoder_stack import EncoderStack
 from keras_nam.layers.initialization import clone_initializer

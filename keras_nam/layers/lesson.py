@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.backend import numbers_of
 from keras_nam.backend import require
-from keras_nam.layers.arguments import numbers_of
 
 
 def check_width(name, features, width):

@@ -5,8 +5,8 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.projection import split_heads
 from keras_nam.layers.recurrent import MemoryRNN
@@ -75,8 +75,8 @@ class LSAMCell(MemoryCell):
         bias_regularizer=None,
         **kwargs,
     ):
-        check_positive_integer("units", units)
-        check_positive_integer("num_heads", num_heads)
+        units = check_integer("units", units)
+        num_heads = check_integer("num_heads", num_heads)
         check_divisible("units", units, "num_heads", num_heads)
         super().__init__(**kwargs)
         self.units = units

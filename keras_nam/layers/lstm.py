@@ -4,7 +4,7 @@ import keras
 from keras import initializers
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.ops.scan_lstm import lstm_scan
@@ -65,7 +65,7 @@ class LSTMEncoder(keras.layers.Layer):
         unit_forget_bias=True,
         **kwargs,
     ):
-        check_positive_integer("units", units)
+        units = check_integer("units", units)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.units = units

@@ -5,8 +5,9 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.projection import split_heads
 from keras_nam.layers.recurrent import MemoryRNN
@@ -75,11 +76,10 @@ class NAMCell(MemoryCell):
         bias_regularizer=None,
         **kwargs,
     ):
-        check_positive_integer("units", units)
-        check_positive_integer("num_heads", num_heads)
+        units = check_integer("units", units)
+        num_heads = check_integer("num_heads", num_heads)
         check_divisible("units", units, "num_heads", num_heads)
-        if key_dim is not None:
-            check_positive_integer("key_dim", key_dim)
+        key_dim = check_optional_integer("key_dim", key_dim)
         super().__init__(**kwargs)
         self.units = units
         self.num_heads = num_heads

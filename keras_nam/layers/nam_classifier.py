@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.base_class_attention import BaseClassAttention
 from keras_nam.layers.cosine_classifier import class_mean
 from keras_nam.layers.few_shot import FewShotHead
@@ -126,8 +126,7 @@ class NAMClassifier(FewShotHead):
                 '`erase="in_order"` writes every example by itself, which neither '
                 '`gates="position"` nor `use_attention=True` do.'
             )
-        if gate_units is not None:
-            check_positive_integer("gate_units", gate_units)
+        gate_units = check_optional_integer("gate_units", gate_units)
         super().__init__(num_base_classes, num_novel_classes, max_shots, **kwargs)
         self.erase = erase
         self.gates = gates

@@ -5,8 +5,9 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.ops import memory_read
@@ -85,14 +86,13 @@ class NAMTMCell(MemoryCell):
         bias_regularizer=None,
         **kwargs,
     ):
-        check_positive_integer("units", units)
-        check_positive_integer("num_tapes", num_tapes)
-        if tape_length is not None:
-            check_positive_integer("tape_length", tape_length)
+        units = check_integer("units", units)
+        num_tapes = check_integer("num_tapes", num_tapes)
+        tape_length = check_optional_integer("tape_length", tape_length)
         if tape_dim is None:
             check_divisible("units", units, "num_tapes", num_tapes)
         else:
-            check_positive_integer("tape_dim", tape_dim)
+            tape_dim = check_integer("tape_dim", tape_dim)
         if not use_jump and not use_shift:
             raise ValueError(
                 "At least one of `use_jump` and `use_shift` must be True, or the heads "

@@ -5,7 +5,7 @@ import numpy as np
 from keras import initializers
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_optional_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -47,8 +47,7 @@ class PositionEmbedding(keras.layers.Layer):
         embeddings_initializer=None,
         **kwargs,
     ):
-        if max_length is not None:
-            check_positive_integer("max_length", max_length)
+        max_length = check_optional_integer("max_length", max_length)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.max_length = max_length

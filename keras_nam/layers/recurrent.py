@@ -5,8 +5,8 @@ from keras import ops
 from keras import tree
 
 from keras_nam import backend
-from keras_nam.layers.arguments import check_states
-from keras_nam.shapes import fits
+from keras_nam.arguments import check_states
+from keras_nam.arguments import fits
 
 
 class MemoryRNN(keras.layers.RNN):

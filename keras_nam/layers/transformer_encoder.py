@@ -5,9 +5,10 @@ from keras import activations
 from keras import initializers
 from keras import ops
 
-from keras_nam.layers.arguments import check_divisible
-from keras_nam.layers.arguments import check_positive_integer
-from keras_nam.layers.arguments import check_rate
+from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
@@ -94,11 +95,10 @@ class NAMTransformerEncoder(keras.layers.Layer):
         use_attention_bias=True,
         **kwargs,
     ):
-        check_positive_integer("intermediate_dim", intermediate_dim)
-        check_positive_integer("num_heads", num_heads)
-        if key_dim is not None:
-            check_positive_integer("key_dim", key_dim)
-        check_rate("dropout", dropout)
+        intermediate_dim = check_integer("intermediate_dim", intermediate_dim)
+        num_heads = check_integer("num_heads", num_heads)
+        key_dim = check_optional_integer("key_dim", key_dim)
+        dropout = check_rate("dropout", dropout)
         if isinstance(attention, dict):
             attention = keras.saving.deserialize_keras_object(attention)
         own_attention = isinstance(attention, keras.layers.Layer)

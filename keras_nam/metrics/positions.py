@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_nam.shapes import fits
+from keras_nam.arguments import fits
 
 
 def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):

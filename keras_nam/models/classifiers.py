@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.layers.pooling import ClassToken
 from keras_nam.layers.pooling import MeanPooling
@@ -68,7 +68,7 @@ def sequence_classifier(
         ValueError: If a size is not a positive integer, `pooling` or `positions` is
             unknown, or a layer of `core` does not return sequences alone.
     """
-    check_positive_integer("num_classes", num_classes)
+    num_classes = check_integer("num_classes", num_classes)
     encode = _encoder(
         core,
         vocabulary_size,
@@ -133,7 +133,7 @@ def matching_classifier(
     Raises:
         ValueError: As `sequence_classifier`.
     """
-    check_positive_integer("num_classes", num_classes)
+    num_classes = check_integer("num_classes", num_classes)
     encode = _encoder(
         core,
         vocabulary_size,
@@ -160,8 +160,8 @@ def _encoder(
     core, vocabulary_size, width, pooling, positions, max_length, mask_token, dropout
 ):
     """A function from tokens to one vector, on one set of layers."""
-    check_positive_integer("vocabulary_size", vocabulary_size)
-    check_positive_integer("width", width)
+    vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+    width = check_integer("width", width)
     for argument, value, known in (
         ("pooling", pooling, POOLINGS),
         ("positions", positions, POSITIONS),
@@ -206,6 +206,6 @@ def _encoder(
 
 
 def _head(x, head_dim, num_classes):
-    check_positive_integer("head_dim", head_dim)
+    head_dim = check_integer("head_dim", head_dim)
     x = keras.layers.Dense(head_dim, "relu", name="head")(x)
     return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)

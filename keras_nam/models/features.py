@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 
 
 def conv_features(
@@ -37,8 +37,7 @@ def conv_features(
         ValueError: If images are too small for the poolings.
     """
     _check_images(input_shape, num_pools)
-    for size in filters:
-        check_positive_integer("filters", size)
+    filters = [check_integer("filters", size) for size in filters]
     inputs = x = keras.Input(input_shape)
     for i, size in enumerate(filters):
         x = layers.Conv2D(size, 3, padding="same", use_bias=False, name=f"conv_{i}")(x)
@@ -79,8 +78,7 @@ def residual_features(
         ValueError: If images are too small for the poolings.
     """
     _check_images(input_shape, len(filters))
-    for size in filters:
-        check_positive_integer("filters", size)
+    filters = [check_integer("filters", size) for size in filters]
     inputs = x = keras.Input(input_shape)
     for i, size in enumerate(filters):
         shortcut = layers.Conv2D(size, 1, use_bias=False, name=f"shortcut_{i}")(x)

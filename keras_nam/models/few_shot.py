@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import fits
 from keras_nam.backend import require
 from keras_nam.layers.few_shot import FewShotHead
-from keras_nam.shapes import fits
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_integer
 from keras_nam.datasets.episodes import episodes
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.metrics import FalsePositiveRate
 from keras_nam.metrics import GroupAccuracy
 from keras_nam.models.few_shot import FewShotClassifier
@@ -96,8 +96,8 @@ def fit_few_shot(
             f"The head has {model.head.num_base_classes} base classes. Received: "
             f"{len(base_classes)} base classes to train on"
         )
-    check_positive_integer("num_ways", num_ways)
-    check_positive_integer("episodes_per_epoch", episodes_per_epoch)
+    num_ways = check_integer("num_ways", num_ways)
+    episodes_per_epoch = check_integer("episodes_per_epoch", episodes_per_epoch)
     if num_ways > model.head.num_novel_classes:
         raise ValueError(
             f"The head has room for {model.head.num_novel_classes} novel classes. "

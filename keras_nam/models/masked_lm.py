@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 from keras_nam.models.core import list_layers
 from keras_nam.models.token_tagger import classify_tokens
 from keras_nam.tokenizers.tokenizer import Tokenizer
@@ -81,7 +81,7 @@ def masked_lm(
             "model of tokens without a vocabulary is `token_tagger`. Received: "
             f"tokenizer={tokenizer} (of type {type(tokenizer)})"
         )
-    check_positive_integer("width", width)
+    width = check_integer("width", width)
     size = tokenizer.vocabulary_size()
     layers = list_layers(core)
     mask_token = tokenizer.pad_token_id if mask_padding else None
@@ -135,7 +135,7 @@ def fill_masks(model, sentences, num_candidates=5):
         ValueError: If the model holds no tokenizer, or an argument is wrong.
     """
     tokenizer = _tokenizer_of(model)
-    check_positive_integer("num_candidates", num_candidates)
+    num_candidates = check_integer("num_candidates", num_candidates)
     if isinstance(sentences, str):
         raise ValueError(
             "Argument `sentences` must be a list of strings. "
@@ -194,7 +194,7 @@ def export_masked_lm(model, path, num_candidates=5, verbose=False):
         ValueError: If the model holds no tokenizer, or an argument is wrong.
     """
     tokenizer = _tokenizer_of(model)
-    check_positive_integer("num_candidates", num_candidates)
+    num_candidates = check_integer("num_candidates", num_candidates)
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(

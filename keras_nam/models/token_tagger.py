@@ -2,7 +2,8 @@
 
 import keras
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.models.core import list_layers
 
@@ -50,10 +51,9 @@ def token_tagger(
         ValueError: If a size is not a positive integer, or a layer of `core` does not
             return sequences alone.
     """
-    check_positive_integer("vocabulary_size", vocabulary_size)
-    check_positive_integer("width", width)
-    if num_classes is not None:
-        check_positive_integer("num_classes", num_classes)
+    vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+    width = check_integer("width", width)
+    num_classes = check_optional_integer("num_classes", num_classes)
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")

@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from keras_nam.ops.arguments import check_rank
-from keras_nam.ops.arguments import check_shape
-from keras_nam.ops.arguments import promote
+from keras_nam.arguments import check_rank
+from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import promote
 
 
 def memory_attention(

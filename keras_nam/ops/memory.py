@@ -6,8 +6,8 @@ cells and layers of the package are these two, over time or all at once.
 
 from keras import ops
 
-from keras_nam.ops.arguments import check_shape
-from keras_nam.ops.arguments import promote
+from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import promote
 
 
 def memory_read(memory, query, read_gate=None):

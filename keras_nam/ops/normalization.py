@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_nam.ops.arguments import at_least_float32
+from keras_nam.ops.precision import at_least_float32
 
 
 def unit_normalize(x, axis=-1, epsilon=1e-12):

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_nam.ops.arguments import check_rank
-from keras_nam.ops.arguments import check_shape
-from keras_nam.ops.arguments import promote
+from keras_nam.arguments import check_rank
+from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
 from keras_nam.portable_scope import in_portable_scope

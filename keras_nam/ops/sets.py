@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_nam.ops.arguments import check_shape
-from keras_nam.ops.arguments import promote
+from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import promote
 
 
 def memory_read_set(memory, queries):

@@ -3,11 +3,10 @@
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_integer
 from keras_nam.datasets import episodes
-from keras_nam.datasets.arguments import check_integer
 from keras_nam.layers import CosineClassifier
 from keras_nam.layers import NAMClassifier
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.metrics import GroupAccuracy
 from keras_nam.models import FewShotClassifier
 from keras_nam.models import conv_features
@@ -83,24 +82,18 @@ class HyperFewShot(keras_tuner.HyperModel):
         name=None,
         tunable=True,
     ):
-        sizes = {
-            "num_base_classes": num_base_classes,
-            "num_ways": num_ways,
-            "num_shots": num_shots,
-            "epochs": epochs,
-            "episodes_per_epoch": episodes_per_epoch,
-            "validation_episodes": validation_episodes,
-        }
-        for argument, value in sizes.items():
-            check_positive_integer(argument, value)
         super().__init__(name=name, tunable=tunable)
         self.image_shape = tuple(image_shape)
-        self.num_base_classes = num_base_classes
-        self.num_ways = num_ways
-        self.num_shots = num_shots
-        self.epochs = epochs
-        self.episodes_per_epoch = episodes_per_epoch
-        self.validation_episodes = validation_episodes
+        self.num_base_classes = check_integer("num_base_classes", num_base_classes)
+        self.num_ways = check_integer("num_ways", num_ways)
+        self.num_shots = check_integer("num_shots", num_shots)
+        self.epochs = check_integer("epochs", epochs)
+        self.episodes_per_epoch = check_integer(
+            "episodes_per_epoch", episodes_per_epoch
+        )
+        self.validation_episodes = check_integer(
+            "validation_episodes", validation_episodes
+        )
         self.seed = check_integer("seed", seed, at_least=0)
         self.jit_compile = jit_compile
 

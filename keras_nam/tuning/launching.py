@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 from keras_nam.tuning.searching import END_SIGNAL
 from keras_nam.tuning.searching import LAUNCHER_VARIABLE
 
@@ -75,7 +74,7 @@ def launch_search(
     Raises:
         ValueError: If a number is out of range.
     """
-    check_positive_integer("num_workers", num_workers)
+    num_workers = check_integer("num_workers", num_workers)
     check_integer("max_restarts", max_restarts, at_least=0)
     processes = _Processes(command, port or _free_port(), log_directory)
     workers = [f"worker{i}" for i in range(num_workers)]

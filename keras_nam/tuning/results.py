@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_nam.layers.arguments import check_positive_integer
+from keras_nam.arguments import check_integer
 
 # What Hyperband notes beside the hyperparameters, all but the epochs.
 NOTES = ("tuner/trial_id", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
@@ -90,7 +90,7 @@ def search_table(results, measures=(), num_columns=5):
     Raises:
         ValueError: If `num_columns` is not a positive integer.
     """
-    check_positive_integer("num_columns", num_columns)
+    num_columns = check_integer("num_columns", num_columns)
     varied = varied_hyperparameters(results)
     chunks = range(0, len(results), num_columns)
     return "\n\n".join(

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 from keras_nam.callbacks import LengthCurriculum
-from keras_nam.datasets.arguments import check_integer
-from keras_nam.layers.arguments import check_positive_integer
 from keras_nam.metrics import SequenceAccuracy
 from keras_nam.tuning.curriculum import curriculum_stages
 from keras_nam.tuning.curriculum import row_ends
@@ -86,16 +86,15 @@ class HyperSequenceModel(keras_tuner.HyperModel):
         name=None,
         tunable=True,
     ):
-        check_positive_integer("vocabulary_size", vocabulary_size)
-        check_positive_integer("epochs", epochs)
-        check_positive_integer("rows_per_epoch", rows_per_epoch)
-        if num_classes is not None:
-            check_positive_integer("num_classes", num_classes)
-            if self.tags_tokens:
-                raise ValueError(
-                    f"`{type(self).__name__}` builds models with a class per token: "
-                    f"`num_classes` must be `None`. Received: num_classes={num_classes}"
-                )
+        vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+        epochs = check_integer("epochs", epochs)
+        rows_per_epoch = check_integer("rows_per_epoch", rows_per_epoch)
+        num_classes = check_optional_integer("num_classes", num_classes)
+        if num_classes is not None and self.tags_tokens:
+            raise ValueError(
+                f"`{type(self).__name__}` builds models with a class per token: "
+                f"`num_classes` must be `None`. Received: num_classes={num_classes}"
+            )
         super().__init__(name=name, tunable=tunable)
         self.vocabulary_size = vocabulary_size
         self.num_classes = num_classes

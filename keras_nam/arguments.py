@@ -1,0 +1,169 @@
+"""Checks of what users pass: numbers and choices, then shapes and states.
+
+NumPy is all it needs, so that the tasks of `keras_nam.datasets` need no more either.
+"""
+
+import math
+import numbers
+import operator
+
+import numpy as np
+
+
+def check_integer(name, value, at_least=1):
+    """Returns `value` as an `int`, or raises a `ValueError` if it is too small."""
+    try:
+        # True and False pass for 1 and 0 in Python, but never as a length or a size.
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < at_least:
+        expected = f"an integer of at least {at_least}"
+        raise ValueError(
+            f"Argument `{name}` must be "
+            f"{'a positive integer' if at_least == 1 else expected}. "
+            f"Received: {name}={value!r}"
+        )
+    return number
+
+
+def check_optional_integer(name, value, at_least=1):
+    """`check_integer` of what may also be `None`."""
+    return None if value is None else check_integer(name, value, at_least)
+
+
+def check_range(low_name, low, high_name, high, at_least=1):
+    """Returns both ends of a range as `int`, or raises a `ValueError`."""
+    low = check_integer(low_name, low, at_least)
+    high = check_integer(high_name, high, at_least)
+    if low > high:
+        raise ValueError(
+            f"Argument `{low_name}` must not exceed `{high_name}`. "
+            f"Received: {low_name}={low}, {high_name}={high}"
+        )
+    return low, high
+
+
+def check_number(name, value, at_least=-math.inf, below=math.inf):
+    """Returns `value` as a `float`, or raises a `ValueError` if it is out of range."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not at_least <= value < below:
+        raise ValueError(
+            f"Argument `{name}` must be a number of at least {at_least} and below "
+            f"{below}. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def check_rate(name, value):
+    """Returns `value` as a `float`, or raises a `ValueError` unless in `[0, 1)`."""
+    return check_number(name, value, at_least=0, below=1)
+
+
+def check_positive(name, value):
+    """Returns `value` as a `float`, or raises a `ValueError` if it is not above 0."""
+    if check_number(name, value) <= 0:
+        raise ValueError(
+            f"Argument `{name}` must be a positive number. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def check_boolean(name, value):
+    """Returns `value` as a `bool`, or raises a `ValueError` unless it is one."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(
+            f"Argument `{name}` must be True or False. Received: {name}={value!r}"
+        )
+    return bool(value)
+
+
+def check_choice(name, value, choices, otherwise=""):
+    """Returns `value`, or raises a `ValueError` unless it is one of `choices`.
+
+    Args:
+        name: String. The argument's name.
+        value: What was passed.
+        choices: The strings it may be.
+        otherwise: String. What else it may be, in words, as `" or a layer"`.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"Argument `{name}` must be one of {tuple(choices)}{otherwise}. "
+            f"Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_divisible(name, value, divisor_name, divisor):
+    """Raises a `ValueError` unless `divisor` divides `value`."""
+    if value % divisor:
+        raise ValueError(
+            f"Argument `{name}` must be divisible by `{divisor_name}`. "
+            f"Received: {name}={value}, {divisor_name}={divisor}"
+        )
+
+
+def fits(shape, expected):
+    """Whether two shapes agree wherever both are known (not `None`)."""
+    return len(shape) == len(expected) and all(
+        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
+    )
+
+
+def check_rank(name, tensor, rank, meaning):
+    """Raises a `ValueError` if `tensor` does not have `rank` axes."""
+    if len(_shape(tensor)) != rank:
+        raise ValueError(
+            f"Argument `{name}` must have shape {meaning}. "
+            f"Received: {name}.shape={_shape(tensor)}"
+        )
+
+
+def check_shape(name, tensor, expected, meaning):
+    """Raises a `ValueError` if the static shape of `tensor` is not `expected`.
+
+    Args:
+        name: String. The argument's name.
+        tensor: The tensor, or nested numbers, that were passed.
+        expected: Tuple of integers, `None` where any size will do.
+        meaning: String. The expected shape in words.
+    """
+    shape = _shape(tensor)
+    if not fits(shape, tuple(expected)):
+        raise ValueError(
+            f"Argument `{name}` must have shape {meaning}, here {tuple(expected)}. "
+            f"Received: {name}.shape={shape}"
+        )
+
+
+def check_states(owner, states, shapes):
+    """Raises a `ValueError` unless there is a state for every shape, whole or flat.
+
+    Args:
+        owner: String. The name of the class that the states belong to.
+        states: List of tensors.
+        shapes: List of shapes without the batch axis, `None` for unknown sizes.
+    """
+    if len(states) != len(shapes):
+        raise ValueError(
+            f"`{owner}` has {len(shapes)} states. Received: {len(states)} states"
+        )
+    for state, shape in zip(states, shapes, strict=True):
+        given = tuple(state.shape)[1:]
+        flat = len(given) == 1 and _fits_flat(given[0], shape)
+        if None not in given and not fits(given, shape) and not flat:
+            raise ValueError(
+                f"A state of `{owner}` must have shape {('batch', *shape)}, or the "
+                "same flattened to ('batch', size). Received: a state of shape "
+                f"{tuple(state.shape)}"
+            )
+
+
+def _shape(tensor):
+    return tuple(tensor.shape if hasattr(tensor, "shape") else np.shape(tensor))
+
+
+def _fits_flat(size, shape):
+    known = math.prod(size for size in shape if size is not None)
+    return size % known == 0 if None in shape else size == known

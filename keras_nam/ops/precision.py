@@ -1,0 +1,18 @@
+"""The precision that the operations run in: float32 or wider."""
+
+import keras
+from keras import ops
+
+
+def at_least_float32(x):
+    """Casts half precision and integers to float32; wider floats stay as they are."""
+    (x,) = promote(x)
+    return x
+
+
+def promote(*tensors):
+    """Casts tensors to their common dtype, at least float32; `None` stays `None`."""
+    tensors = [None if x is None else ops.convert_to_tensor(x) for x in tensors]
+    dtypes = [x.dtype for x in tensors if x is not None]
+    dtype = keras.backend.result_type(*dtypes, "float32")
+    return [None if x is None else ops.cast(x, dtype) for x in tensors]
