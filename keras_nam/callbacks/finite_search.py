@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import tree
 
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 
 
 class Call(NamedTuple):

@@ -8,6 +8,8 @@ import numpy as np
 from keras import tree
 
 from keras_nam.arguments import check_integer
+from keras_nam.callbacks.padded_rows import PaddedRows
+from keras_nam.optional import tf
 
 UNITS = ("epoch", "step")
 
@@ -69,8 +71,6 @@ class LengthCurriculum(keras.callbacks.Callback):
     def __init__(
         self, lengths, unit="epoch", truncate=False, padding_value=0, verbose=0
     ):
-        import tensorflow as tf
-
         super().__init__()
         self.lengths = _check_lengths(lengths)
         if unit not in UNITS:
@@ -116,8 +116,6 @@ class LengthCurriculum(keras.callbacks.Callback):
             ValueError: If `rows` are something else, the arrays differ in their
                 number of rows, or no row is short enough for the first stage.
         """
-        import tensorflow as tf
-
         batch_size = check_integer("batch_size", batch_size)
         if isinstance(rows, tf.data.Dataset):
             dataset, steps = self._batches_of_dataset(rows, batch_size)
@@ -159,8 +157,6 @@ class LengthCurriculum(keras.callbacks.Callback):
             print(f"\n{self.unit.title()} {position}: rows of up to {length} steps")
 
     def _batches_of_arrays(self, rows, batch_size, shuffle, seed):
-        import tensorflow as tf
-
         arrays = tree.map_structure(np.asarray, _without_none(rows))
         shapes = [x.shape for x in tree.flatten(arrays)]
         if len({shape[:1] for shape in shapes}) > 1 or not all(shapes[0][:2]):
@@ -212,22 +208,15 @@ class LengthCurriculum(keras.callbacks.Callback):
         return batches, -(-size // batch_size) if size > 0 else None
 
     def _padded_rows(self, specs):
-        # TensorFlow is imported with the first dataset.
-        from keras_nam.callbacks.padded_rows import PaddedRows
-
         return PaddedRows(specs, self.padding_value)
 
     def _limit(self, padded):
         """The length of the next batch, at most that of all rows if it is known."""
-        import tensorflow as tf
-
         time = padded.time[0]
         return self._variable if time is None else tf.minimum(self._variable, time)
 
 
 def _fail_with(message):
-    import tensorflow as tf
-
     def fail(*row):
         with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
             return tree.map_structure(tf.identity, row)

@@ -1,12 +1,13 @@
 """What the memories of a model do, in TensorBoard."""
 
-import importlib.util
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_nam.arguments import check_integer
+from keras_nam.optional import require_package
+from keras_nam.optional import tf
 from keras_nam.visualization.arguments import as_numbers
 from keras_nam.visualization.arguments import check_index
 from keras_nam.visualization.gates import GATES
@@ -72,13 +73,8 @@ class MemorySummary(keras.callbacks.Callback):
     ):
         super().__init__()
         update_freq = check_integer("update_freq", update_freq)
-        needed = ["tensorboard", *(["matplotlib"] if write_images else [])]
-        for package in needed:
-            if importlib.util.find_spec(package) is None:
-                raise ImportError(
-                    f"Memory summaries need {package}. Install it with "
-                    '`pip install "keras-nam[tensorboard]"`.'
-                )
+        for package in ["tensorboard", *(["matplotlib"] if write_images else [])]:
+            require_package(package)
         self.log_dir = Path(log_dir)
         self.inputs = inputs
         self.layers = layers
@@ -89,8 +85,6 @@ class MemorySummary(keras.callbacks.Callback):
         self._writer = None
 
     def on_train_begin(self, logs=None):
-        import tensorflow as tf
-
         if self.layers is None:
             self._found = find_layers(self.model)
             if not self._found:
@@ -115,8 +109,6 @@ class MemorySummary(keras.callbacks.Callback):
             self._writer = None
 
     def _write(self, found):
-        import tensorflow as tf
-
         recorded = trajectory(self.model, self.inputs, found.layer)
         valid = recorded.get("mask", ...)
         for name in (*GATES, *MEMORIES):
@@ -142,8 +134,7 @@ class MemorySummary(keras.callbacks.Callback):
 
 def _draw(figure):
     """The pixels of a figure, uint8 of shape `(height, width, 4)`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
+    agg = require_package("matplotlib.backends.backend_agg")
+    canvas = agg.FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())

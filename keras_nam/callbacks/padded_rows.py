@@ -2,7 +2,7 @@
 
 from keras import tree
 
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 
 
 class PaddedRows:

@@ -14,7 +14,7 @@ from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.long_range_builders import LongRangeConfig
 from keras_nam.datasets.splits import SPLITS
 from keras_nam.datasets.tasks import load_task
-from keras_nam.datasets.tfds_import import tfds
+from keras_nam.optional import tfds
 
 # The config of the builders that are registered along with those of this module.
 __all__ = ["LongRangeConfig", "TaskConfig"]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_nam.arguments import check_integer
+from keras_nam.optional import tf
 
 
 def episodes(
@@ -68,8 +69,6 @@ def episodes(
     Raises:
         ValueError: If there are too few classes, or too few examples of one.
     """
-    import tensorflow as tf
-
     sampler = _Sampler(labels, base_classes, novel_classes, num_ways, num_shots)
     num_queries = check_integer("num_queries", num_queries, 1)
     num_base_queries = check_integer("num_base_queries", num_base_queries, 0)

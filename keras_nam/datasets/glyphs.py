@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_nam.arguments import check_integer
+from keras_nam.optional import require_package
 
 # Fonts of matplotlib that hold symbols under the codes of letters, or a few symbols.
 _SYMBOL_FONTS = ("cmex", "cmsy", "STIXNonUni", "STIXSiz", "DejaVuSansDisplay")
@@ -83,27 +84,20 @@ class _Font:
         self.sizes = {}
 
     def at_size(self, size):
-        from PIL import ImageFont
-
         if size not in self.sizes:
-            self.sizes[size] = ImageFont.truetype(str(self.path), size)
+            font = require_package("PIL.ImageFont").truetype(str(self.path), size)
+            self.sizes[size] = font
         return self.sizes[size]
 
 
 def _find_fonts(folder):
-    try:
-        import matplotlib
-        from matplotlib.ft2font import FT2Font
-    except ImportError as error:
-        raise ImportError(
-            "Drawing characters needs matplotlib. Install it with "
-            "`pip install keras_nam[plots]`."
-        ) from error
-    root = Path(folder or Path(matplotlib.get_data_path()) / "fonts" / "ttf")
+    own = require_package("matplotlib").get_data_path()
+    root = Path(folder or Path(own) / "fonts" / "ttf")
     if not root.is_dir():
         raise ValueError(
             f"Argument `folder` must be a folder of fonts. Received: folder={folder}"
         )
+    ft2font = require_package("matplotlib.ft2font")
     fonts = []
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() not in (".ttf", ".otf"):
@@ -111,7 +105,7 @@ def _find_fonts(folder):
         if folder is None and path.name.startswith(_SYMBOL_FONTS):
             continue
         try:
-            fonts.append(_Font(path, FT2Font(str(path))))
+            fonts.append(_Font(path, ft2font.FT2Font(str(path))))
         except (RuntimeError, OSError):
             # A damaged file, or a format that cannot be drawn, is no font.
             continue
@@ -131,15 +125,14 @@ def _is_visible(code):
 
 def _draw(code, fonts, count, image_size):
     """Images of a character by font, or `None` if too few fonts can draw it."""
-    from PIL import Image
-    from PIL import ImageDraw
-
+    new_image = require_package("PIL.Image").new
+    draw_on = require_package("PIL.ImageDraw").Draw
     images = {}
     baseline = round(0.74 * image_size)
     for font in fonts:
-        image = Image.new("L", (image_size, image_size))
+        image = new_image("L", (image_size, image_size))
         try:
-            ImageDraw.Draw(image).text(
+            draw_on(image).text(
                 (image_size // 2, baseline),
                 chr(code),
                 fill=255,

@@ -6,6 +6,9 @@ import numpy as np
 
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
+from keras_nam.optional import require_package
+from keras_nam.optional import tf
+from keras_nam.optional import tfds
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _MINI_IMAGENET_SPLITS = ("train", "val", "test")
@@ -80,15 +83,8 @@ def digits(image_size=28):
     Raises:
         ImportError: If scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "The digits come with scikit-learn. Install it with "
-            "`pip install scikit-learn`."
-        ) from error
     image_size = check_integer("image_size", image_size, 1)
-    data = load_digits()
+    data = require_package("sklearn.datasets").load_digits()
     images = [_convert(x[..., None] / 16, image_size, 1) for x in data.images]
     return np.stack(images), data.target.astype("int32")
 
@@ -116,18 +112,10 @@ def load_omniglot(split="train", image_size=28, data_dir=None, download=False):
         ValueError: If the data is not there and `download` is false.
     """
     check_choice("split", split, ("train", "test"))
+    load, missing = tfds.load, tfds.core.DatasetNotFoundError
     try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            "Omniglot needs TensorFlow Datasets. Install it with "
-            "`pip install keras_nam[datasets]`."
-        ) from error
-    try:
-        dataset = tfds.load(
-            "omniglot", split=split, data_dir=data_dir, download=download
-        )
-    except (AssertionError, FileNotFoundError, tfds.core.DatasetNotFoundError) as error:
+        dataset = load("omniglot", split=split, data_dir=data_dir, download=download)
+    except (AssertionError, FileNotFoundError, missing) as error:
         raise ValueError(
             f"Omniglot is not in the folder of TensorFlow Datasets "
             f"({data_dir or tfds.core.constants.DATA_DIR}). Pass `download=True` to "
@@ -192,8 +180,6 @@ def _read_dataset(dataset):
 
 
 def _convert(image, image_size, channels):
-    import tensorflow as tf
-
     image = tf.convert_to_tensor(image, "float32")
     if image.shape[-1] != channels:
         gray = tf.reduce_mean(image, axis=-1, keepdims=True)

@@ -13,7 +13,7 @@ from keras_nam.arguments import check_integer
 from keras_nam.datasets.config_names import settings_digest
 from keras_nam.datasets.held_out import LONG_RANGE_SPLITS
 from keras_nam.datasets.long_range import load_long_range
-from keras_nam.datasets.tfds_import import tfds
+from keras_nam.optional import tfds
 
 _SETTINGS = (
     "source",

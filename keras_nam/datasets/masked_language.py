@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_nam.arguments import check_integer
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 
 
 def masked_language_dataset(

@@ -7,6 +7,7 @@ import numpy as np
 from keras_nam.datasets.folders import find_files
 from keras_nam.datasets.held_out import split_of
 from keras_nam.datasets.stored_datasets import read_stored
+from keras_nam.optional import require_package
 
 _CIFAR_SPLITS = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test"}
 _FASHION_SIDE = 32
@@ -14,14 +15,7 @@ _FASHION_SIDE = 32
 
 def read_digits(split):
     """Reads scikit-learn's handwritten digits, 8x8, that need no download."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "Source 'digits' needs scikit-learn, an optional extra. Install it with "
-            "`pip install keras_nam[images]`."
-        ) from error
-    digits = load_digits()
+    digits = require_package("sklearn.datasets").load_digits()
     # Intensities come as 0 to 16.
     images = np.rint(digits.images * 255 / 16).astype(np.uint8)
     kept = [split_of(image.tobytes()) == split for image in images]

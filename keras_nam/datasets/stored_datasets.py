@@ -1,5 +1,7 @@
 """Rows from the data sets of TensorFlow Datasets, with no download unless asked for."""
 
+from keras_nam.optional import tfds
+
 
 def read_stored(name, split, keys, data_dir=None, download=False):
     """Reads a split of a data set that TensorFlow Datasets has on disk.
@@ -18,8 +20,6 @@ def read_stored(name, split, keys, data_dir=None, download=False):
         raise ValueError(
             f"Setting `download` must be a boolean. Received: download={download!r}"
         )
-    from keras_nam.datasets.tfds_import import tfds
-
     try:
         dataset = tfds.load(
             name,

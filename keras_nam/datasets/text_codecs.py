@@ -5,7 +5,7 @@ from keras_nam.arguments import check_integer
 from keras_nam.datasets import byte_tokens
 from keras_nam.datasets.tasks import TASKS
 from keras_nam.datasets.tasks import find_task
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 
 # The tasks of `load_long_range` whose tokens are bytes.
 BYTE_TASKS = ("text", "matching")

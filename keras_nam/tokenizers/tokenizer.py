@@ -12,7 +12,7 @@ from keras_nam.datasets.symbols import NUMBER
 from keras_nam.datasets.symbols import PAD
 from keras_nam.datasets.symbols import RARE
 from keras_nam.datasets.symbols import START
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 
 # What stands around a sentence, and never in one.
 _FRAME = (PAD, START, END)

@@ -8,7 +8,7 @@ from keras_nam.datasets.symbols import PAD
 from keras_nam.datasets.symbols import RARE
 from keras_nam.datasets.symbols import START
 from keras_nam.datasets.symbols import UNKNOWN
-from keras_nam.lazy_tensorflow import tf
+from keras_nam.optional import tf
 from keras_nam.tokenizers.tokenizer import Tokenizer
 
 _SPECIAL = (PAD, START, END, UNKNOWN, RARE, MASK)

@@ -3,7 +3,7 @@
 Keras Tuner is an optional package, so the names are imported on their first use.
 """
 
-import importlib
+from keras_nam.optional import imported_on_use
 
 _MODULES = {
     "HyperFewShot": "few_shot",
@@ -39,12 +39,4 @@ __all__ = [
     "search_table",
 ]
 
-
-def __getattr__(name):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = imported_on_use(__name__, _MODULES)

@@ -11,7 +11,7 @@ from keras_nam.metrics import GroupAccuracy
 from keras_nam.models import FewShotClassifier
 from keras_nam.models import conv_features
 from keras_nam.models import fit_few_shot
-from keras_nam.tuning.keras_tuner_import import keras_tuner
+from keras_nam.optional import keras_tuner
 from keras_nam.tuning.rejection import reject_diverged
 
 # More blocks than that do not see anything new in small images.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_nam.tuning.keras_tuner_import import keras_tuner
+from keras_nam.optional import keras_tuner
 
 
 def reject_indivisible(**sizes):

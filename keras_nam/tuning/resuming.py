@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from keras_nam.tuning.keras_tuner_import import keras_tuner
+from keras_nam.optional import keras_tuner
 
 ENDED = ("COMPLETED", "FAILED")
 

@@ -7,9 +7,9 @@ from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.callbacks import LengthCurriculum
 from keras_nam.metrics import SequenceAccuracy
+from keras_nam.optional import keras_tuner
 from keras_nam.tuning.curriculum import curriculum_stages
 from keras_nam.tuning.curriculum import row_ends
-from keras_nam.tuning.keras_tuner_import import keras_tuner
 from keras_nam.tuning.longer_rows import EvaluateLonger
 from keras_nam.tuning.rejection import reject_diverged
 

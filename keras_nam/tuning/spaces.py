@@ -2,7 +2,7 @@
 
 import contextlib
 
-from keras_nam.tuning.keras_tuner_import import keras_tuner
+from keras_nam.optional import keras_tuner
 
 
 def narrow_space(hypermodel, tune=None, fixed=None):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_nam.optional import require_package
+
 # Both are told apart by colour-blind readers, and blank ("bad") cells from either.
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
@@ -23,14 +25,10 @@ def new_figure(rows, columns, panel_size, margin=(1.6, 1.1), **kwargs):
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Figures need matplotlib. Install it with `pip install keras_nam[plots]`."
-        ) from error
     size = np.array([columns, rows]) * panel_size + margin
-    figure = Figure(figsize=size, layout="constrained")
+    figure = require_package("matplotlib.figure").Figure(
+        figsize=size, layout="constrained"
+    )
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
@@ -55,11 +53,10 @@ def color_scale(*arrays, signed=False):
 
 def heat_map(axes, values, cmap, vmin, vmax):
     """Draws a matrix, its first row on top, NaN blank, and returns the image."""
-    import matplotlib
-
+    colormaps = require_package("matplotlib").colormaps
     image = axes.imshow(
         values,
-        cmap=matplotlib.colormaps[cmap].with_extremes(bad=BLANK),
+        cmap=colormaps[cmap].with_extremes(bad=BLANK),
         vmin=vmin,
         vmax=vmax,
         aspect="auto",
@@ -90,9 +87,8 @@ def label_steps(axes, length, tokens=None, masked=False):
 
 def integer_ticks(axis, bins=8):
     """Puts ticks at whole numbers only."""
-    from matplotlib.ticker import MaxNLocator
-
-    axis.set_major_locator(MaxNLocator(bins, integer=True, min_n_ticks=1))
+    ticker = require_package("matplotlib.ticker")
+    axis.set_major_locator(ticker.MaxNLocator(bins, integer=True, min_n_ticks=1))
 
 
 def color_bar(figure, image, axes, label):
