@@ -84,10 +84,10 @@ def check_choice(name, value, choices, otherwise=""):
     Args:
         name: String. The argument's name.
         value: What was passed.
-        choices: The strings it may be.
+        choices: The strings it may be, and `None` where that is a choice.
         otherwise: String. What else it may be, in words, as `" or a layer"`.
     """
-    if not isinstance(value, str) or value not in choices:
+    if not isinstance(value, (str, type(None))) or value not in choices:
         raise ValueError(
             f"Argument `{name}` must be one of {tuple(choices)}{otherwise}. "
             f"Received: {name}={value!r}"

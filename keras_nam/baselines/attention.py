@@ -4,6 +4,7 @@ import keras
 from keras import initializers
 from keras import ops
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_rate
 from keras_nam.layers.initialization import clone_initializer
@@ -53,7 +54,7 @@ class PositionAwareAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.dropout = dropout
-        self.use_bias = use_bias
+        self.use_bias = check_boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.dropout_layer = keras.layers.Dropout(

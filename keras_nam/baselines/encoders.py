@@ -1,5 +1,6 @@
 """I-BERT and what it is compared with, by name."""
 
+from keras_nam.arguments import check_choice
 from keras_nam.baselines.convolutional import ConvolutionalEncoder
 from keras_nam.baselines.lstm import LSTMAttentionEncoder
 from keras_nam.baselines.lstm import LSTMStack
@@ -55,10 +56,7 @@ def make_encoder(name, num_layers, num_heads, intermediate_dim, dropout=0.1):
     Raises:
         ValueError: If there is no encoder of that name.
     """
-    if name not in ENCODERS:
-        raise ValueError(
-            f"Argument `name` must be one of {tuple(ENCODERS)}. Received: name={name}"
-        )
+    check_choice("name", name, ENCODERS)
     encoder, arguments = ENCODERS[name]
     if not issubclass(encoder, (IBERTEncoder, TransformerEncoder)):
         return encoder(dropout=dropout, name=name, **arguments)

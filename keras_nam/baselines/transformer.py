@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.baselines.alibi_attention import ALiBiAttention
@@ -72,11 +73,7 @@ class TransformerEncoder(EncoderStack):
         max_length=512,
         **kwargs,
     ):
-        if positions not in POSITIONS:
-            raise ValueError(
-                f"Argument `positions` must be one of {POSITIONS}. "
-                f"Received: positions={positions}"
-            )
+        check_choice("positions", positions, POSITIONS)
         max_length = check_integer("max_length", max_length)
         super().__init__(num_layers, num_heads, intermediate_dim, **kwargs)
         self.positions = positions
@@ -173,7 +170,8 @@ class XLNetEncoder(TransformerEncoder):
             num_heads,
             intermediate_dim,
             activation=activation,
-            **{**kwargs, "positions": None},
+            positions=None,
+            **kwargs,
         )
 
     def make_attention(self):

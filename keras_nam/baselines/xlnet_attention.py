@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_nam.arguments import check_positive
 from keras_nam.baselines.attention import PositionAwareAttention
 from keras_nam.layers.initialization import clone_initializer
 
@@ -40,7 +41,9 @@ class XLNetAttention(PositionAwareAttention):
         self, num_heads, key_dim, layer_norm_epsilon=1e-5, use_bias=False, **kwargs
     ):
         super().__init__(num_heads, key_dim, use_bias=use_bias, **kwargs)
-        self.layer_norm_epsilon = layer_norm_epsilon
+        self.layer_norm_epsilon = check_positive(
+            "layer_norm_epsilon", layer_norm_epsilon
+        )
 
     def build(self, query_shape, value_shape=None):
         super().build(query_shape)

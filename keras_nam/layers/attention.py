@@ -6,6 +6,7 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rate
@@ -146,10 +147,10 @@ class NAMAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = value_dim or key_dim
-        self.use_gates = use_gates
+        self.use_gates = check_boolean("use_gates", use_gates)
         self.dropout = dropout
-        self.use_bias = use_bias
-        self.use_erase = use_erase
+        self.use_bias = check_boolean("use_bias", use_bias)
+        self.use_erase = check_boolean("use_erase", use_erase)
         self._output_shape = _as_shape(output_shape)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -157,7 +158,7 @@ class NAMAttention(keras.layers.Layer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.seed = seed
+        self.seed = check_optional_integer("seed", seed, at_least=0)
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
@@ -386,9 +387,9 @@ def _as_shape(output_shape):
         return None
     shape = output_shape if isinstance(output_shape, (list, tuple)) else [output_shape]
     shape = tuple(check_integer("output_shape", size) for size in shape)
-    if len(shape) > 3:
+    if len(shape) not in (1, 2, 3):
         raise ValueError(
-            "Argument `output_shape` must have at most 3 axes. "
+            "Argument `output_shape` must have 1 to 3 axes. "
             f"Received: output_shape={output_shape}"
         )
     return shape

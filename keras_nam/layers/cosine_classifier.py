@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_choice
 from keras_nam.layers.base_class_attention import BaseClassAttention
 from keras_nam.layers.few_shot import FewShotHead
 from keras_nam.ops import unit_normalize
@@ -80,11 +81,7 @@ class CosineClassifier(FewShotHead):
         generator="mean",
         **kwargs,
     ):
-        if generator not in GENERATORS:
-            raise ValueError(
-                f"Argument `generator` must be one of {GENERATORS}. "
-                f"Received: generator={generator!r}"
-            )
+        check_choice("generator", generator, GENERATORS)
         super().__init__(num_base_classes, num_novel_classes, max_shots, **kwargs)
         self.generator = generator
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -38,7 +39,8 @@ class TokenEmbedding(keras.layers.Embedding):
     def __init__(self, input_dim, output_dim, mask_token=None, **kwargs):
         input_dim = check_integer("input_dim", input_dim)
         output_dim = check_integer("output_dim", output_dim)
-        if mask_token is not None and mask_token not in range(input_dim):
+        mask_token = check_optional_integer("mask_token", mask_token, at_least=0)
+        if mask_token is not None and mask_token >= input_dim:
             raise ValueError(
                 f"Argument `mask_token` must be a token below {input_dim} or None. "
                 f"Received: mask_token={mask_token}"

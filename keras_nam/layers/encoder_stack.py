@@ -4,7 +4,9 @@ import keras
 from keras import activations
 from keras import initializers
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_rate
 
 
@@ -50,10 +52,12 @@ class EncoderStack(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
         self.dropout = dropout
         self.activation = activations.get(activation)
-        self.layer_norm_epsilon = layer_norm_epsilon
+        self.layer_norm_epsilon = check_positive(
+            "layer_norm_epsilon", layer_norm_epsilon
+        )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.identical_layers = identical_layers
+        self.identical_layers = check_boolean("identical_layers", identical_layers)
         self.dropout_layer = keras.layers.Dropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )

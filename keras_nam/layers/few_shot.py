@@ -5,6 +5,7 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
 from keras_nam.backend import require
 from keras_nam.layers.lesson import check_episode
@@ -41,11 +42,7 @@ class FewShotHead(keras.layers.Layer):
         num_base_classes = check_integer("num_base_classes", num_base_classes)
         num_novel_classes = check_integer("num_novel_classes", num_novel_classes)
         max_shots = check_integer("max_shots", max_shots)
-        if similarity not in SIMILARITIES:
-            raise ValueError(
-                f"Argument `similarity` must be one of {SIMILARITIES}. "
-                f"Received: similarity={similarity!r}"
-            )
+        check_choice("similarity", similarity, SIMILARITIES)
         super().__init__(**kwargs)
         self.num_base_classes = num_base_classes
         self.num_novel_classes = num_novel_classes

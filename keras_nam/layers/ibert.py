@@ -3,7 +3,10 @@
 import keras
 from keras import initializers
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
+from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.encoder_stack import EncoderStack
 from keras_nam.layers.initialization import clone_initializer
@@ -102,16 +105,10 @@ class IBERTEncoder(EncoderStack):
     ):
         if isinstance(recurrent, dict):
             recurrent = keras.saving.deserialize_keras_object(recurrent)
-        if not isinstance(recurrent, keras.layers.Layer) and recurrent not in RECURRENT:
-            raise ValueError(
-                f"Argument `recurrent` must be one of {RECURRENT} or a layer. "
-                f"Received: recurrent={recurrent}"
-            )
-        if feedforward not in FEEDFORWARD:
-            raise ValueError(
-                f"Argument `feedforward` must be one of {FEEDFORWARD}. "
-                f"Received: feedforward={feedforward}"
-            )
+        if not isinstance(recurrent, keras.layers.Layer):
+            check_choice("recurrent", recurrent, RECURRENT, " or a layer")
+        check_choice("feedforward", feedforward, FEEDFORWARD)
+        max_length = check_optional_integer("max_length", max_length)
         super().__init__(
             num_layers,
             num_heads,
@@ -125,7 +122,7 @@ class IBERTEncoder(EncoderStack):
             **kwargs,
         )
         self.recurrent = recurrent
-        self.bidirectional = bidirectional
+        self.bidirectional = check_boolean("bidirectional", bidirectional)
         self.max_length = max_length
         self.feedforward = feedforward
         self.recurrent_initializer = initializers.get(recurrent_initializer)

@@ -5,6 +5,7 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.layers.cell import MemoryCell
@@ -81,7 +82,7 @@ class LSAMCell(MemoryCell):
         super().__init__(**kwargs)
         self.units = units
         self.num_heads = num_heads
-        self.use_bias = use_bias
+        self.use_bias = check_boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

@@ -4,6 +4,7 @@ import keras
 from keras import initializers
 from keras import ops
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
@@ -69,11 +70,11 @@ class LSTMEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.units = units
-        self.bidirectional = bidirectional
+        self.bidirectional = check_boolean("bidirectional", bidirectional)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.unit_forget_bias = unit_forget_bias
+        self.unit_forget_bias = check_boolean("unit_forget_bias", unit_forget_bias)
 
     def build(self, inputs_shape):
         features = inputs_shape[-1]

@@ -5,6 +5,7 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
@@ -84,8 +85,8 @@ class NAMCell(MemoryCell):
         self.units = units
         self.num_heads = num_heads
         self.key_dim = key_dim
-        self.use_erase = use_erase
-        self.use_bias = use_bias
+        self.use_erase = check_boolean("use_erase", use_erase)
+        self.use_bias = check_boolean("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -263,7 +264,7 @@ class NAM(MemoryRNN):
         chunk_size=None,
         **kwargs,
     ):
-        check_implementation(implementation, chunk_size)
+        chunk_size = check_implementation(implementation, chunk_size)
         cell = NAMCell(
             units,
             num_heads=num_heads,

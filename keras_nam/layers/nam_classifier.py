@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.base_class_attention import BaseClassAttention
 from keras_nam.layers.cosine_classifier import class_mean
@@ -112,15 +114,9 @@ class NAMClassifier(FewShotHead):
         use_attention=False,
         **kwargs,
     ):
-        for name, value, choices in (
-            ("erase", erase, ERASURES),
-            ("gates", gates, GATES),
-        ):
-            if value not in choices:
-                raise ValueError(
-                    f"Argument `{name}` must be one of {choices}. "
-                    f"Received: {name}={value!r}"
-                )
+        check_choice("erase", erase, ERASURES)
+        check_choice("gates", gates, GATES)
+        use_attention = check_boolean("use_attention", use_attention)
         if erase == "in_order" and (gates == "position" or use_attention):
             raise ValueError(
                 '`erase="in_order"` writes every example by itself, which neither '

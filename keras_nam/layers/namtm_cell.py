@@ -5,6 +5,7 @@ from keras import initializers
 from keras import ops
 from keras import regularizers
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
@@ -29,7 +30,8 @@ class NAMTMCell(MemoryCell):
         units: Positive integer, dimensionality of the output space and of the
             controller, an LSTM.
         num_tapes: Positive integer, the number of independent tapes.
-        tape_length: Positive integer, the number of cells of a tape.
+        tape_length: Positive integer, the number of cells of a tape. `None` means
+            that of the states that the cell is called with.
         tape_dim: Positive integer, the size of a cell. `None` means
             `units // num_tapes`, which `num_tapes` has to divide then.
         use_jump: Boolean. Whether heads can jump to positions stored under keys.
@@ -93,6 +95,8 @@ class NAMTMCell(MemoryCell):
             check_divisible("units", units, "num_tapes", num_tapes)
         else:
             tape_dim = check_integer("tape_dim", tape_dim)
+        use_jump = check_boolean("use_jump", use_jump)
+        use_shift = check_boolean("use_shift", use_shift)
         if not use_jump and not use_shift:
             raise ValueError(
                 "At least one of `use_jump` and `use_shift` must be True, or the heads "
@@ -105,8 +109,8 @@ class NAMTMCell(MemoryCell):
         self.tape_dim = tape_dim
         self.use_jump = use_jump
         self.use_shift = use_shift
-        self.use_erase = use_erase
-        self.use_gates = use_gates
+        self.use_erase = check_boolean("use_erase", use_erase)
+        self.use_gates = check_boolean("use_gates", use_gates)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

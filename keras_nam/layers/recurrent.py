@@ -5,8 +5,11 @@ from keras import ops
 from keras import tree
 
 from keras_nam import backend
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_states
 from keras_nam.arguments import fits
+
+FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
 class MemoryRNN(keras.layers.RNN):
@@ -26,6 +29,8 @@ class MemoryRNN(keras.layers.RNN):
     memory_index = 0
 
     def __init__(self, cell, **kwargs):
+        for name in FLAGS:
+            check_boolean(name, kwargs.get(name, False))
         # States are wider than the inputs under a mixed policy, and must not be cast.
         super().__init__(cell, autocast=False, **kwargs)
         self.input_spec = keras.layers.InputSpec(ndim=3)

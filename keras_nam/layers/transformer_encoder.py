@@ -5,9 +5,12 @@ from keras import activations
 from keras import initializers
 from keras import ops
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_rate
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.attention_masks import clear_masked
@@ -101,13 +104,9 @@ class NAMTransformerEncoder(keras.layers.Layer):
         dropout = check_rate("dropout", dropout)
         if isinstance(attention, dict):
             attention = keras.saving.deserialize_keras_object(attention)
-        own_attention = isinstance(attention, keras.layers.Layer)
-        if not own_attention and attention not in ATTENTIONS:
-            raise ValueError(
-                f"Argument `attention` must be one of {ATTENTIONS} or a layer. "
-                f"Received: attention={attention}"
-            )
-        if use_erase and attention != "nam":
+        if not isinstance(attention, keras.layers.Layer):
+            check_choice("attention", attention, ATTENTIONS, " or a layer")
+        if check_boolean("use_erase", use_erase) and attention != "nam":
             raise ValueError(
                 "Only a memory can erase: `use_erase=True` needs `attention='nam'`. "
                 f"Received: attention={attention}"
@@ -118,15 +117,19 @@ class NAMTransformerEncoder(keras.layers.Layer):
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.attention = attention
-        self.use_gates = use_gates
+        self.use_gates = check_boolean("use_gates", use_gates)
         self.use_erase = use_erase
         self.dropout = dropout
         self.activation = activations.get(_gelu if activation is None else activation)
-        self.layer_norm_epsilon = layer_norm_epsilon
+        self.layer_norm_epsilon = check_positive(
+            "layer_norm_epsilon", layer_norm_epsilon
+        )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.normalize_first = normalize_first
-        self.use_attention_bias = use_attention_bias
+        self.normalize_first = check_boolean("normalize_first", normalize_first)
+        self.use_attention_bias = check_boolean(
+            "use_attention_bias", use_attention_bias
+        )
 
     def build(self, inputs_shape):
         width = inputs_shape[-1]

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_shape
 from keras_nam.ops.precision import promote
@@ -86,7 +88,7 @@ def memory_scan(
     - [Parallelizing Linear Transformers with the Delta
         Rule](https://arxiv.org/abs/2406.06484)
     """
-    check_implementation(implementation, chunk_size)
+    chunk_size = check_implementation(implementation, chunk_size)
     operands = (
         query,
         key,
@@ -188,17 +190,9 @@ class MemoryScan(keras.Operation):
 
 
 def check_implementation(implementation, chunk_size):
-    """Raises a `ValueError` unless both arguments are ones of `memory_scan`."""
-    if implementation not in IMPLEMENTATIONS:
-        raise ValueError(
-            f"Argument `implementation` must be one of {IMPLEMENTATIONS}. "
-            f"Received: implementation={implementation}"
-        )
-    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
-        raise ValueError(
-            "Argument `chunk_size` must be a positive integer or None. "
-            f"Received: chunk_size={chunk_size}"
-        )
+    """Returns `chunk_size`, if both arguments are ones of `memory_scan`."""
+    check_choice("implementation", implementation, IMPLEMENTATIONS)
+    return check_optional_integer("chunk_size", chunk_size)
 
 
 def _check_shapes(query, key, value, write, erase, read, memory, mask):
