@@ -1,41 +1,58 @@
-# Everything runs in a virtual environment of its own; only Python 3.11, make and git
+# Everything runs in virtual environments of its own; only Python 3.11, make and git
 # have to be there.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-BENCH_VENV := .venv-bench
 
-.PHONY: demo test bench lint clean
+.PHONY: help demo test test-all test-torch test-oldest bench lint clean
 
-demo: $(VENV)/installed
+help:  ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 14
+
+demo: $(VENV)/installed  ## trains a Turing machine to reverse strings
 	$(BIN)/python examples/length_generalization.py $(DEMO_ARGUMENTS)
 
 # One process after the other: what XLA compiles stays in memory until a process ends.
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 COMPILED := tests/baselines tests/layers tests/ops
 
-test: $(VENV)/installed
+test: $(VENV)/installed  ## the tests of every commit, ten minutes at most
 	$(PYTEST) $(COMPILED)
-	$(PYTEST) tests/test_*.py
-	$(PYTEST) tests $(COMPILED:%=--ignore=%) --ignore-glob="tests/test_*.py"
+	$(PYTEST) tests $(COMPILED:%=--ignore=%)
 
-# The peers live in an environment of their own.
-bench: $(BENCH_VENV)/installed
-	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH_ARGUMENTS)
+# And the golden arrays with all that XLA does to a program.
+test-all: $(VENV)/installed  ## all tests, the dear ones too
+	$(PYTEST) -m "" $(COMPILED)
+	$(PYTEST) -m "" tests $(COMPILED:%=--ignore=%)
+	XLA_FLAGS= $(PYTEST) -m "" -k "golden and xla" tests/test_golden.py
 
-lint: $(VENV)/installed
+test-torch: $(VENV)-torch/installed  ## the PyTorch column of docs/backends.md
+	$(VENV)-torch/bin/python -m pytest -m "" -k torch tests/test_other_backends.py
+
+OLDEST_TESTS := tests/layers tests/ops tests/models tests/test_golden.py
+
+test-oldest: $(VENV)-oldest/installed  ## on the oldest packages that setup.py names
+	$(VENV)-oldest/bin/python -m pytest -n auto --dist loadgroup $(OLDEST_TESTS)
+
+bench: $(VENV)-bench/installed  ## times the layers beside their peers
+	$(VENV)-bench/bin/python -m benchmarks $(BENCH_ARGUMENTS)
+
+lint: $(VENV)/installed  ## checks style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-$(VENV)/installed: setup.py pyproject.toml keras_nam/version.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	touch $@
+clean:  ## removes the environments and what was computed
+	rm -rf $(VENV) $(VENV)-* results build dist
 
-$(BENCH_VENV)/installed: setup.py benchmarks/requirements.txt
-	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --editable ".[plots]" -r benchmarks/requirements.txt
-	touch $@
+# What stands in an environment beside the package.
+BESIDE := --editable ".[test]"
+$(VENV)-torch/installed: BESIDE += torch
+$(VENV)-oldest/installed: BESIDE += \
+	$(shell sed -n 's/>=/==/g; s/.*install_requires=\[\(.*\)\],/\1/p' setup.py | tr -d ',')
+$(VENV)-bench/installed: BESIDE := --editable ".[plots]" -r benchmarks/requirements.txt
+$(VENV)-bench/installed: benchmarks/requirements.txt
 
-clean:
-	rm -rf $(VENV) $(BENCH_VENV) results
+%/installed: setup.py pyproject.toml
+	test -x $*/bin/python || $(PYTHON) -m venv $*
+	$*/bin/python -m pip install --quiet $(BESIDE)
+	touch $@

@@ -1,22 +1,13 @@
 """Packaging of keras_nam; tool settings live in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages
 from setuptools import setup
+from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).parent
-
-
-def read_version():
-    for line in (ROOT / "keras_nam" / "version.py").read_text().splitlines():
-        if line.startswith("__version__"):
-            return line.split('"')[1]
-    raise RuntimeError("keras_nam/version.py holds no __version__")
-
-
-# The option `--golden` of the tests, see tests/plugin.
-TEST_PLUGIN = "keras_nam_test_plugin"
 
 EXTRAS = {
     # tensorflow-datasets imports importlib_resources without declaring it.
@@ -37,21 +28,62 @@ EXTRAS = {
 EXTRAS["test"] = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}
     # The other backend of Keras that the tests run on.
-    | {"hypothesis", "jax", "pytest", "pytest-xdist", "ruff"}
+    | {"hypothesis", "jax", "pytest>=8", "pytest-timeout", "pytest-xdist", "ruff"}
 )
 EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
 
+
+def readme():
+    """The README without pictures and links that only a checkout has."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    return re.sub(r"\[([^]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
+
+
+class EditableWheel(editable_wheel):
+    """Only a checkout has the option `--golden` of its tests, see tests/plugin."""
+
+    def run(self):
+        name = "keras_nam_test_plugin"
+        self.distribution.packages.append(name)
+        self.distribution.package_dir = {name: "tests/plugin"}
+        self.distribution.entry_points = {"pytest11": [f"{name} = {name}"]}
+        # What was prepared before has no entry point.
+        self.dist_info_dir = None
+        super().run()
+
+
 setup(
     name="keras-nam",
-    version=read_version(),
+    version="0.2.0",
     description="Readable and writable memories for Keras: neural attention memory",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=readme(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=[*find_packages(include=["keras_nam", "keras_nam.*"]), TEST_PLUGIN],
-    package_dir={TEST_PLUGIN: "tests/plugin"},
-    entry_points={"pytest11": [f"{TEST_PLUGIN} = {TEST_PLUGIN}"]},
-    python_requires=">=3.10",
+    keywords=[
+        "deep learning",
+        "keras",
+        "tensorflow",
+        "linear attention",
+        "memory-augmented neural networks",
+        "neural attention memory",
+        "neural Turing machine",
+        "recurrent neural networks",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    packages=find_packages(include=["keras_nam", "keras_nam.*"]),
+    python_requires=">=3.11",
+    # The oldest of these are tried by `make test-oldest`.
     install_requires=["tensorflow>=2.18", "keras>=3.10", "numpy"],
     extras_require=EXTRAS,
+    cmdclass={"editable_wheel": EditableWheel},
 )

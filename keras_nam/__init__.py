@@ -1,6 +1,7 @@
 """Neural networks with a memory that can be read and written, as Keras layers."""
 
 import importlib
+import importlib.metadata
 
 from keras_nam import baselines
 from keras_nam import callbacks
@@ -12,7 +13,6 @@ from keras_nam import ops
 from keras_nam import tokenizers
 from keras_nam import tuning
 from keras_nam import visualization
-from keras_nam.version import __version__
 
 __all__ = [
     "__version__",
@@ -31,6 +31,8 @@ __all__ = [
 
 
 def __getattr__(name):
+    if name == "__version__":
+        return importlib.metadata.version("keras-nam")
     # It needs TensorFlow, which other backends do without.
     if name == "distribution":
         return importlib.import_module("keras_nam.distribution")

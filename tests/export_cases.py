@@ -50,23 +50,14 @@ class Works(NamedTuple):
         return ", ".join(["works", *filter(None, limits)])
 
 
-class Cannot(NamedTuple):
-    """A format that a model cannot be exported to, and why."""
-
-    reason: str
-
-    def __str__(self):
-        return f"cannot: {self.reason}"
-
-
 class Case(NamedTuple):
     """A line of the table."""
 
     build: Callable
-    onnx: object
-    litert: object
-    saved_model: object = Works()
-    keras: object = Works()
+    onnx: Works
+    litert: Works
+    saved_model: Works = Works()
+    keras: Works = Works()
 
 
 def sequence_model(layer, length=None):

@@ -1,9 +1,12 @@
-"""What is printed in the README and in docstrings runs as printed."""
+"""What docstrings and pages print runs as printed, and gives what they say it gives."""
 
+import ast
 import importlib
 import inspect
-import pkgutil
+import io
 import re
+import textwrap
+import tokenize
 from pathlib import Path
 
 import keras
@@ -13,35 +16,156 @@ from keras import ops
 
 import keras_nam
 
-README = Path(__file__).parent.parent / "README.md"
-PACKAGES = ("baselines", "callbacks", "layers", "models", "ops", "tokenizers")
+ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+    if FENCE.search(path.read_text())
+]
+# What others return or raise, and what is there to be subclassed.
+WITHOUT_EXAMPLE = {
+    "datasets.LengthPartition",
+    "datasets.LongRangeInfo",
+    "datasets.TextCodec",
+    "distribution.WorkerLostError",
+    "tuning.LaunchedSearch",
+    "tuning.SearchOutcome",
+}
+# What reads data that has to be fetched first.
+FETCHED = ("load_mini_imagenet", "load_omniglot")
 
 
-def public_objects():
-    for module in pkgutil.walk_packages(keras_nam.__path__, "keras_nam."):
-        if module.name.split(".")[1] in PACKAGES:
-            module = importlib.import_module(module.name)
-            for name in getattr(module, "__all__", []):
-                thing = getattr(module, name)
-                if callable(thing):
-                    yield pytest.param(thing, id=f"{module.__name__}.{name}")
+def docstrings():
+    """The docstrings of the package that have examples, by the place they stand at."""
+    for path in sorted(ROOT.glob("keras_nam/**/*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node) or ""
+                name = getattr(node, "name", "module")
+                if FENCE.search(text) and name not in FETCHED:
+                    yield pytest.param(text, id=f"{module}.{name}")
 
 
-def run(code, folder, monkeypatch):
+class Check(ast.NodeTransformer):
+    """Compares values with the comments that stand behind or below them.
+
+    A comment that begins like a value is one; `...` in a string stands for anything,
+    and what follows a colon or a semicolon explains it.
+    """
+
+    def __init__(self, code):
+        self.comments = {}
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.COMMENT:
+                text = token.string.removeprefix("#").strip()
+                if re.match(r"[-\d.('\"\[{]|array\(|(True|False|None)\b", text):
+                    line, column = token.start
+                    below = not token.line[:column].strip()
+                    self.comments[line - below] = text
+
+    def check(self, value, node):
+        comment = self.comments.pop(node.end_lineno, None)
+        if comment is None:
+            return None
+        call = ast.Call(ast.Name("check", ast.Load()), [value, ast.Constant(comment)])
+        call.keywords = []
+        return ast.copy_location(ast.Expr(call), node)
+
+    def visit_Expr(self, node):
+        return self.check(node.value, node) or node
+
+    def visit_Assign(self, node):
+        value = ast.parse(ast.unparse(node.targets[0]), mode="eval").body
+        check = self.check(value, node)
+        return node if check is None else [node, check]
+
+
+def parse(comment):
+    """The value that a comment says, or several of them."""
+    names = {"array": np.array, "int32": "int32", "__builtins__": {}}
+    try:
+        return eval(comment, names)
+    except SyntaxError:
+        return eval(re.split(r"[:;] ", comment)[0], names)
+
+
+def agree(found, said):
+    if isinstance(said, dict):
+        return found.keys() == said.keys() and all(
+            agree(found[k], said[k]) for k in said
+        )
+    if isinstance(said, str):
+        pattern = ".*".join(map(re.escape, said.split("...")))
+        return isinstance(found, str) and bool(re.fullmatch(pattern, found, re.DOTALL))
+    if said is None or isinstance(said, bytes):
+        return found == said
+    if isinstance(said, tuple | list):
+        return len(found) == len(said) and all(map(agree, found, said))
+    found, said = np.asarray(found), np.asarray(said)
+    return found.shape == said.shape and np.allclose(found, said, rtol=1e-4)
+
+
+def run(text, monkeypatch, folder, compare_strings=True):
+    def check(found, comment):
+        said = parse(comment)
+        if compare_strings or not isinstance(said, str):
+            assert agree(found, said), f"{comment} expected, {found} found"
+
     monkeypatch.chdir(folder)
     names = {"keras": keras, "keras_nam": keras_nam, "np": np, "ops": ops}
-    exec(compile(code, "example", "exec"), names)
+    names["check"] = check
+    for block in FENCE.findall(text):
+        code = textwrap.dedent(block)
+        transformer = Check(code)
+        tree = ast.fix_missing_locations(transformer.visit(ast.parse(code)))
+        assert not transformer.comments, "values that nothing is compared with"
+        try:
+            exec(compile(tree, "example", "exec"), names)
+        except ImportError as error:
+            if "This needs the package" not in str(error):
+                raise
+            pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("thing", list(public_objects()))
-def test_docstring_examples_run(thing, tmp_path, monkeypatch):
-    examples = FENCE.findall(inspect.getdoc(thing) or "")
-    assert examples, "a public object has a runnable example"
-    for example in examples:
-        run(inspect.cleandoc(example), tmp_path, monkeypatch)
+@pytest.mark.parametrize("text", list(docstrings()))
+def test_examples_of_docstrings(text, tmp_path, monkeypatch, request):
+    if (tfds := importlib.util.find_spec("tensorflow_datasets")) and "load(" in text:
+        tfds = importlib.import_module("tensorflow_datasets")
+        monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    # Which rows come out of a task is left to chance.
+    random = request.node.callspec.id.split(".")[-1] in keras_nam.datasets.TASKS
+    run(text, monkeypatch, tmp_path, compare_strings=not random)
 
 
-@pytest.mark.parametrize("index", range(len(FENCE.findall(README.read_text()))))
-def test_readme_examples_run(index, tmp_path, monkeypatch):
-    run(FENCE.findall(README.read_text())[index], tmp_path, monkeypatch)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_examples_of_pages(page, tmp_path, monkeypatch):
+    if page.stem == "export":
+        pytest.importorskip("tf2onnx", reason='pip install "keras-nam[export]"')
+    load_task = keras_nam.datasets.load_task
+    monkeypatch.setattr(
+        keras_nam.datasets,
+        "load_task",
+        lambda task, split, size: load_task(task, split, min(size, 256)),
+    )
+    run(page.read_text(), monkeypatch, tmp_path)
+
+
+def test_everything_public_has_an_example():
+    missing = {
+        f"{package}.{name}"
+        for package in set(keras_nam.__all__) - {"__version__"}
+        for name in getattr(keras_nam, package).__all__
+        if callable(thing := getattr(getattr(keras_nam, package), name))
+        and not FENCE.search(inspect.getdoc(thing) or "")
+    }
+    assert missing == WITHOUT_EXAMPLE
+
+
+def test_what_is_printed_is_compared(tmp_path, monkeypatch):
+    for printed in ("(2, 4)", "(2, 3), (2, 4)", "[[1.0]]"):
+        code = f"for _ in range(1):\n    np.zeros((2, 3)).shape  # {printed}\n"
+        with pytest.raises((AssertionError, TypeError)):
+            run(f"```python\n{code}```", monkeypatch, tmp_path)
+    run("```python\nnp.zeros(3).shape  # (3,): of zeros\n```", monkeypatch, tmp_path)

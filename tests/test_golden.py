@@ -2,9 +2,11 @@
 
     pytest -k golden --golden FOLDER
 
-compares with every array file of a known name in FOLDER, whatever its sizes.
+compares with every array file in FOLDER, whatever its sizes, and fails for those of no
+known name.
 """
 
+import re
 from pathlib import Path
 
 import golden_encoders
@@ -19,6 +21,7 @@ import keras_nam
 from keras_nam.layers.cosine_classifier import class_mean
 from keras_nam.models import lsam as lsam_model
 
+GOLDEN = Path(__file__).parent / "golden"
 VARIANTS = {
     "default": {},
     "nojump": {"use_jump": False},
@@ -348,39 +351,40 @@ SINGLE = {
 } | golden_encoders.CASES
 
 
+FAMILIES = {
+    namtm: VARIANTS,
+    namtmae: VARIANTS,
+    nam_attention: ("gated", "ungated"),
+    fsl_classifier: (*(f"{name}_dot" for name in GENERATORS), *GENERATORS),
+}
+
+
 def build_case(name, arrays):
     """The function of a file's inputs, and the links of its weights."""
     if name in SINGLE:
         return SINGLE[name](arrays)
-    if name.startswith("nam_attention"):
-        return nam_attention(arrays, name.split("_")[2])
-    if name.startswith("fsl_classifier_"):
-        return fsl_classifier(arrays, name.removeprefix("fsl_classifier_"))
-    family, variant, *_ = name.split("_")
-    return {"namtm": namtm, "namtmae": namtmae}[family](arrays, variant)
-
-
-def is_known(name):
-    family, _, rest = name.partition("_")
-    known = family in ("namtm", "namtmae") and rest.split("_")[0] in VARIANTS
-    generator = name.removeprefix("fsl_classifier_").removesuffix("_dot")
-    known = known or name.startswith("nam_attention_")
-    return name in SINGLE or known or generator in GENERATORS
+    for build, variants in FAMILIES.items():
+        for variant in variants:
+            if re.fullmatch(f"{build.__name__}_{variant}(_.*)?", name):
+                return build(arrays, variant)
+    pytest.fail(f"No case is called {name}")
 
 
 def golden_folder(config):
-    default = Path(__file__).parent / "golden"
-    return config.getoption("--golden", default=None) or default
+    return config.getoption("--golden", default=None) or GOLDEN
 
 
 def pytest_generate_tests(metafunc):
     if "golden_file" in metafunc.fixturenames:
         folder = golden_folder(metafunc.config)
-        files = [f for f in sorted(folder.glob("*.npz")) if is_known(f.stem)]
+        files = [f for f in sorted(folder.glob("*.npz")) if f.stem != "datasets"]
         metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
+        # Whoever names a folder wants all of it.
+        marks = [pytest.mark.slow] if folder == GOLDEN else []
+        compiled = pytest.param(True, id="xla", marks=marks)
+        metafunc.parametrize("jit_compile", [pytest.param(False, id="graph"), compiled])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_golden(golden_file, jit_compile):
     arrays = dict(np.load(golden_file))
     name = golden_file.stem
@@ -436,9 +440,9 @@ def test_golden(golden_file, jit_compile):
         assert np.abs(arrays[key]).max() <= 1e-4 * scale
 
 
-def test_golden_folder_has_known_files(request):
+def test_the_golden_folder_is_not_empty(request):
     folder = golden_folder(request.config)
-    assert any(is_known(f.stem) for f in folder.glob("*.npz"))
+    assert any(f.stem != "datasets" for f in folder.glob("*.npz"))
 
 
 def _assert_close(name, ours, reference, tolerance, floor):

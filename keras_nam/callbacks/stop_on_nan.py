@@ -44,7 +44,7 @@ class StopOnNaN(keras.callbacks.Callback):
     x = np.ones((8, 3))
     x[5] = np.nan
     model.fit(x, np.ones(8), batch_size=2, shuffle=False, callbacks=[stop], verbose=0)
-    stop.message  # 'The loss is nan at batch 2 of epoch 0. ... The inputs ...'
+    stop.message  # 'The loss is nan at batch 2 of epoch 0. ... the inputs ...'
     ```
     """
 

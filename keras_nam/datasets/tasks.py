@@ -144,9 +144,8 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
     Example:
 
     ```python
-    for task in ("addition", "reverse"):
-        inputs, targets, sample_weight = keras_nam.datasets.load_task(task, "ood", 100)
-        inputs.shape  # (100, 57), (100, 35)
+    inputs, targets, sample_weight = keras_nam.datasets.load_task("reverse", "ood", 100)
+    inputs.shape  # (100, 35)
 
     # Strings four times as long as the longest ones of the training rows.
     inputs, targets, sample_weight = keras_nam.datasets.load_task(

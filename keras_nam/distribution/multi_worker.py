@@ -81,6 +81,8 @@ def fit_multi_worker(
     Example:
 
     ```python
+    import tensorflow as tf
+
     def make_model():
         keras.utils.set_random_seed(0)
         core = keras_nam.layers.NAM(16, num_heads=2, return_sequences=True)

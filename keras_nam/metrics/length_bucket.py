@@ -49,6 +49,9 @@ class LengthBucket(keras.metrics.Metric):
         keras_nam.metrics.LengthBucket(keras_nam.metrics.MaskedPerplexity(), low, high)
         for low, high in ((3, 31), (33, 47), (48, 63))
     ]
+    core = keras_nam.layers.NAM(8, return_sequences=True)
+    model = keras_nam.models.token_tagger(core, vocabulary_size=16, width=8)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(loss=loss, weighted_metrics=buckets)
     ```
 

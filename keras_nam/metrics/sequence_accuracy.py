@@ -48,12 +48,15 @@ class SequenceAccuracy(keras.metrics.Metric):
     With `model.compile`:
 
     ```python
+    core = keras_nam.layers.NAM(8, return_sequences=True)
+    model = keras_nam.models.token_tagger(core, vocabulary_size=16, width=8)
     model.compile(
         optimizer="adam",
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
     )
-    model.fit(*keras_nam.datasets.addition(1000))
+    inputs, targets, weights = keras_nam.datasets.addition(200)
+    model.fit(inputs, targets, sample_weight=weights)
     ```
 
     Raises:

@@ -127,7 +127,7 @@ def fill_masks(model, sentences, num_candidates=5):
     core = keras_nam.layers.NAM(16, return_sequences=True)
     model = keras_nam.models.masked_lm(core, tokenizer, 16)
     filled = keras_nam.models.fill_masks(model, ["The <mask> runs"], num_candidates=3)
-    filled["sentences"]  # ['the dog runs'], once it is trained
+    filled["sentences"]  # once it is trained, ['the dog runs']
     filled["candidates"][0].shape  # (1, 3)
     ```
 
