@@ -8,7 +8,7 @@
 Each case first checks that ours computes the plain form's numbers. Contenders then
 take turns, so that a machine that slows down slows all of them down; what is compared
 is the median of their ratios, round by round. Compilation is timed apart. Peers that
-are not installed are left out and named.
+are not installed or refuse the sizes are left out and named.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from benchmarks.case import sizes_of
 def run_case(name, sizes, rounds, memory):
     case = make_case(name, sizes)
     case.check()
-    steps, missing = measure.build(case)
-    seconds, first = measure.take_turns(steps, rounds)
+    steps, first, missing = measure.build(case)
+    seconds = measure.take_turns(steps, rounds)
     result = {
         "case": name,
         "sizes": sizes,

@@ -12,8 +12,8 @@ class Case(NamedTuple):
 
     `check` raises unless ours computes the numbers of the plain form. `contenders` are
     functions by name that build a step, a function of no argument that runs once what
-    is measured; they raise `ImportError` where a peer is not installed. The first one
-    is ours.
+    is measured. The first two are ours; another one that raises, as it is not installed
+    or refuses the sizes, is left out and named.
     """
 
     check: Callable

@@ -11,30 +11,42 @@ from pathlib import Path
 import numpy as np
 
 
-def build(case):
-    """The steps of the contenders that are installed, and why the others are not."""
-    steps, missing = {}, {}
-    for name, make in case.contenders.items():
+def build(case, chosen=None):
+    """The steps of the contenders, and seconds of their first calls.
+
+    Returns:
+        `(steps, first, missing)`, dictionaries by contender; the last has the reasons
+        of those that are not installed or refuse the sizes. The first two contenders
+        are ours, whose errors are errors.
+    """
+    steps, first, missing = {}, {}, {}
+    for i, (name, make) in enumerate(case.contenders.items()):
+        if chosen is not None and name not in chosen:
+            continue
         try:
-            steps[name] = make()
-        except ImportError as error:
-            missing[name] = str(error)
-    return steps, missing
+            step = make()
+            first[name] = seconds_of(step)
+        except Exception as error:
+            if i < 2:
+                raise
+            missing[name] = f"{error}".partition("\n")[0] or type(error).__name__
+        else:
+            steps[name] = step
+    return steps, first, missing
 
 
 def take_turns(steps, rounds):
-    """Seconds per call by contender, and seconds of the first call.
+    """Seconds per call by contender, after a first call.
 
     The contenders take turns, so that a machine that slows down slows all of them.
     """
-    first, seconds = {}, {name: [] for name in steps}
-    for name, step in steps.items():
-        first[name] = seconds_of(step)
-        seconds_of(step)
+    seconds = {name: [] for name in steps}
+    for step in steps.values():
+        step()
     for _ in range(rounds):
         for name, step in steps.items():
             seconds[name].append(seconds_of(step))
-    return seconds, first
+    return seconds
 
 
 def seconds_of(step):

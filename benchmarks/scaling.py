@@ -33,13 +33,15 @@ def measure_lengths(name, lengths, contenders, rounds, limit, changed):
         case = make_case(name, sizes)
         case.check()
         chosen = {
-            label: build
-            for label, build in case.contenders.items()
+            label
+            for label in case.contenders
             if (not contenders or label in contenders)
             and all(seconds <= limit for seconds, _ in results.get(label, {}).values())
         }
-        steps, _ = measure.build(case._replace(contenders=chosen))
-        seconds, _ = measure.take_turns(steps, rounds)
+        steps, _, missing = measure.build(case, chosen)
+        for label, reason in missing.items():
+            print(f"{length:>8} {label:32} not measured: {reason}", flush=True)
+        seconds = measure.take_turns(steps, rounds)
         for label in steps:
             megabytes = measure.peak_megabytes(name, sizes, label)
             results.setdefault(label, {})[length] = (

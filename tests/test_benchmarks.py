@@ -13,30 +13,35 @@ from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
 
+# Small, and no power of two.
 SMALL = {
-    "batch": 2,
+    "batch": 3,
     "length": 5,
-    "width": 8,
-    "heads": 2,
-    "layers": 2,
-    "dim": 4,
-    "tapes": 2,
-    "tape_length": 6,
+    "width": 18,
+    "heads": 3,
+    "layers": 1,
+    "dim": 6,
+    "tapes": 3,
+    "tape_length": 7,
     "early": 1,
     "late": 7,
-    "digits": 2,
+    "digits": 3,
 }
 # Peers elsewhere, and the slow compilations.
 SKIPPED = ("keras-hub", "PyTorch", "fla", "xlstm")
 
 
+@pytest.mark.parametrize(
+    "everything", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", list(CASES))
-def test_contenders_run(name):
+def test_contenders_run(name, everything):
     case = make_case(name, sizes_of(name, **SMALL))
     case.check()
-    graph, *_ = case.contenders
+    ours, *_ = case.contenders
     for label, build in case.contenders.items():
-        if label == graph or ("XLA" not in label and not label.startswith(SKIPPED)):
+        other = everything and "XLA" not in label and not label.startswith(SKIPPED)
+        if label == ours or other:
             assert build()() is not None, label
 
 
@@ -47,15 +52,29 @@ def test_all_forms_of_the_scan_have_one_loss():
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
-def test_peers_that_are_missing_are_named():
+def test_peers_that_are_missing_or_refuse_the_sizes_are_named():
     def missing():
         raise ImportError("No module named 'nothing'")
 
-    case = make_case("scan", sizes_of("scan", **SMALL))
-    case = case._replace(contenders={"ours": lambda: lambda: 1.0, "other": missing})
-    steps, reasons = measure.build(case)
-    assert list(steps) == ["ours"]
-    assert reasons == {"other": "No module named 'nothing'"}
+    def refuse():
+        raise ValueError("whole chunks of 32 only")
+
+    def one():
+        return lambda: 1.0
+
+    contenders = {"ours": one, "ours (XLA)": one, "absent": missing}
+    contenders |= {"early": refuse, "late": lambda: refuse, "other": one}
+    case = benchmarks.case.Case(lambda: None, contenders)
+    steps, first, reasons = measure.build(case)
+    assert list(steps) == list(first) == ["ours", "ours (XLA)", "other"]
+    assert reasons == {
+        "absent": "No module named 'nothing'",
+        "early": "whole chunks of 32 only",
+        "late": "whole chunks of 32 only",
+    }
+    for broken in ("ours", "ours (XLA)"):
+        with pytest.raises(ValueError, match="whole chunks"):
+            measure.build(case._replace(contenders={**contenders, broken: refuse}))
 
 
 def test_command_writes_json_and_tables(tmp_path, monkeypatch, capsys):

@@ -9,21 +9,24 @@ from keras_nam import layers
 from keras_nam.models import StreamingModel
 from keras_nam.models import token_tagger
 
-CORES = {
-    "NAM": lambda width: layers.NAM(width, num_heads=4, return_sequences=True),
-    "LSAM": lambda width: layers.LSAM(width, num_heads=4, return_sequences=True),
-    "NAMTM": lambda width: layers.NAMTM(width, num_tapes=2, return_sequences=True),
-}
+CORES = {"NAM": layers.NAM, "LSAM": layers.LSAM, "NAMTM": layers.NAMTM}
 
 
 @case
-def stream(batch=1, width=128, early=10, late=100_000):
-    """Single steps after `early` and after `late` steps, which were fed in pieces."""
+def stream(batch=1, width=128, heads=4, early=10, late=100_000):
+    """Single steps after `early` and after `late` steps, which were fed in pieces.
+
+    There are half as many tapes as heads.
+    """
     tokens = np.random.default_rng(0).integers(0, 16, (batch, late)).astype("int32")
 
+    def make(core):
+        parts = max(heads // 2, 1) if core is layers.NAMTM else heads
+        return token_tagger(core(width, parts, return_sequences=True), 16, width)
+
     def check():
-        for make in CORES.values():
-            model = token_tagger(make(16), 16, 16)
+        for core in CORES.values():
+            model = make(core)
             streaming = StreamingModel(model)
             _, state = streaming(tokens[:, :5], streaming.initial_state(batch))
             last, _ = streaming(tokens[:, 5:6], state)
@@ -31,8 +34,8 @@ def stream(batch=1, width=128, early=10, late=100_000):
                 last[:, 0], model(tokens[:, :6])[:, -1], atol=1e-5
             )
 
-    def step_after(make, past):
-        streaming = StreamingModel(token_tagger(make(width), 16, width))
+    def step_after(core, past):
+        streaming = StreamingModel(make(core))
         advance = tf.function(streaming, reduce_retracing=True)
         state = streaming.initial_state(batch)
         for start in range(0, past, 1000):
@@ -43,9 +46,9 @@ def stream(batch=1, width=128, early=10, late=100_000):
         return lambda: step(token, state)[0].numpy().sum()
 
     contenders = {}
-    for name, make in CORES.items():
+    for name, core in CORES.items():
         for past in (early, late):
-            contenders[f"{name} after {past}"] = lambda make=make, past=past: (
-                step_after(make, past)
+            contenders[f"{name} after {past}"] = lambda core=core, past=past: (
+                step_after(core, past)
             )
     return Case(check, contenders)
