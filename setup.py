@@ -14,7 +14,7 @@ EXTRAS = {
     "datasets": ["tensorflow-datasets>=4.9.8", "importlib_resources"],
     # keras-tuner imports TensorBoard, and scikit-learn and SciPy for its Bayesian
     # optimization, without declaring them.
-    "tuner": ["keras-tuner>=1.4.7", "scikit-learn", "scipy", "tensorboard"],
+    "tuner": ["keras-tuner>=1.4.7,<1.5", "scikit-learn", "scipy", "tensorboard"],
     "plots": ["matplotlib>=3.7"],
     # What `tf.summary` writes histograms and images with, and draws.
     "tensorboard": ["tensorboard", "matplotlib>=3.7"],

@@ -95,6 +95,71 @@ def check_choice(name, value, choices, otherwise=""):
     return value
 
 
+def check_instance(name, value, classes, expected=None):
+    """Returns `value`, or raises a `ValueError` unless it is of one of `classes`.
+
+    Args:
+        name: String. The argument's name.
+        value: What was passed.
+        classes: Class, or tuple of classes.
+        expected: String. What it must be, in words. `None` means the class.
+    """
+    if not isinstance(value, classes):
+        expected = expected or f"a `{classes.__name__}`"
+        raise ValueError(
+            f"Argument `{name}` must be {expected}. "
+            f"Received: {name}={value!r} (of type {type(value)})"
+        )
+    return value
+
+
+def check_optional_string(name, value):
+    """Returns `value`, or raises a `ValueError` unless it is a string or `None`."""
+    return check_instance(name, value, (str, type(None)), "a string or None")
+
+
+def check_list(name, value, classes, expected, at_least=0):
+    """Returns a list of what is in `value`, or raises a `ValueError`.
+
+    Args:
+        name: String. The argument's name.
+        value: What was passed: a list, a tuple or an array.
+        classes: Class, or tuple of classes, that all of it must be of.
+        expected: String. What it must be, in words.
+        at_least: Integer. How many there must be.
+    """
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    items = list(value) if is_array or isinstance(value, (list, tuple)) else None
+    if (
+        items is None
+        or len(items) < at_least
+        or not all(isinstance(item, classes) for item in items)
+    ):
+        raise ValueError(
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+        )
+    return items
+
+
+def check_jit_compile(value):
+    """Returns what `keras.Model.compile` may take as `jit_compile`."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    return check_boolean("jit_compile", value)
+
+
+def check_verbose(value, choices=(0, 1, 2)):
+    """Returns what `keras.Model.fit` may take as `verbose`."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if isinstance(value, (int, np.integer)) and value in choices:
+        return int(value)
+    raise ValueError(
+        f'Argument `verbose` must be one of {choices} or "auto". '
+        f"Received: verbose={value!r}"
+    )
+
+
 def check_divisible(name, value, divisor_name, divisor):
     """Raises a `ValueError` unless `divisor` divides `value`."""
     if value % divisor:

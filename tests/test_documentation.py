@@ -29,7 +29,6 @@ WITHOUT_EXAMPLE = {
     "datasets.LongRangeInfo",
     "datasets.TextCodec",
     "distribution.WorkerLostError",
-    "tuning.LaunchedSearch",
     "tuning.SearchOutcome",
 }
 # What reads data that has to be fetched first.

@@ -58,11 +58,13 @@ KINDS = {
     r"(Number|Float)": NUMBERS,
     r"String[.,] [Tt]he name of the (model|metric)": {"text"},
     r"String[.,] (the|The) (folder|name of)": {"text"},
+    r"String\.$": {"text"},
     r"String or path": {"text"},
     r"Path of": {"text"},
     r"String": set(),
     r"`\"|When examples erase": set(),
     r"List of": {"list"},
+    r"What `search_results` returned": {"list"},
     r"Tuple": set(),
     r"Dictionary": set(),
     r"(Initializer|Activation)": {"None", "int64", "float32", "array"},
@@ -76,7 +78,7 @@ KINDS = {
     r"Tensor of any rank": NUMBERS | {"array"},
     r"(Boolean t|T)ensor of shape": {"float32", "0", "int64", "1.5", "-1", "array"},
     r"(Array|Integers) of shape": set(),
-    r"(A|An|As|The|What|`keras|Model)\b": set(),
+    r"(A|An|As|The|What|Model)\b|`keras": set(),
 }
 # What docstrings leave to others, and where they do not begin like that.
 ENTRIES = {
@@ -88,6 +90,15 @@ ENTRIES = {
     "num_heads": "Positive integer",
     "use_bias": "Boolean.",
     "epsilon": "Number above 0",
+}
+
+
+RESULT = {
+    "trial": "0",
+    "status": "COMPLETED",
+    "score": 0.5,
+    "measures": {},
+    "hyperparameters": {"width": 4},
 }
 
 
@@ -126,6 +137,19 @@ def tagger():
 def language_model():
     tokenizer = keras_nam.tokenizers.CharacterTokenizer(["a", "b"])
     return models.masked_lm(core(), tokenizer, 4)
+
+
+@functools.cache
+def hypermodel():
+    return keras_nam.tuning.HyperLSAM(8)
+
+
+def tuner():
+    import keras_tuner
+
+    tuner = keras_tuner.RandomSearch(hypermodel(), "loss", max_trials=1)
+    tuner.run_trial = lambda trial: 1.0
+    return tuner
 
 
 @functools.cache
@@ -231,6 +255,11 @@ NEEDED = {
     "visualization.plot_memory": lambda: {"trajectory": trajectory()},
     "visualization.plot_tape_heads": lambda: {"trajectory": trajectory()},
     "visualization.trajectory": lambda: {"model": tagger(), "inputs": tokens(1, 3)},
+    "tuning.narrow_space": lambda: {"hypermodel": hypermodel()},
+    "tuning.plot_search": lambda: {"results": [RESULT], "objective": "score"},
+    "tuning.search": lambda: {"tuner": tuner()},
+    "tuning.search_results": lambda: {"tuner": tuner()},
+    "tuning.search_table": lambda: {"results": [RESULT]},
     "tuning.HyperFewShot": lambda: {"image_shape": (8, 8, 1)},
 }
 
@@ -239,16 +268,9 @@ NEEDED = {
 LEFT_OUT = {
     "distribution.WorkerLostError",
     "ops.PortableScope",
-    "tuning.LaunchedSearch",
     "tuning.SearchOutcome",
-    "tuning.launch_search",
-    "tuning.narrow_space",
-    "tuning.plot_search",
-    "tuning.search",
-    "tuning.search_results",
-    "tuning.search_table",
 }
-PACKAGES = ("baselines", "layers")
+PACKAGES = ("baselines", "layers", "tuning")
 
 
 def public_names(package):

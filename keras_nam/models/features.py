@@ -1,9 +1,13 @@
 """Convolutional networks that turn small images into features."""
 
+import numbers
+
 import keras
 from keras import layers
 
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_rate
 
 
 def conv_features(
@@ -20,7 +24,8 @@ def conv_features(
         input_shape: Tuple `(height, width, channels)`.
         filters: Integers, the filters of the blocks; `(32, 32, 32, 32)` and `(64, 64,
             64, 64)` are usual as well.
-        num_pools: Integer, the number of blocks that halve height and width.
+        num_pools: Non-negative integer, the number of blocks that halve height and
+            width.
         name: String. The name of the model.
 
     Returns:
@@ -36,8 +41,9 @@ def conv_features(
     Raises:
         ValueError: If images are too small for the poolings.
     """
-    _check_images(input_shape, num_pools)
-    filters = [check_integer("filters", size) for size in filters]
+    num_pools = check_integer("num_pools", num_pools, at_least=0)
+    input_shape = check_image_shape(input_shape, "input_shape", num_pools)
+    filters = _check_filters(filters)
     inputs = x = keras.Input(input_shape)
     for i, size in enumerate(filters):
         x = layers.Conv2D(size, 3, padding="same", use_bias=False, name=f"conv_{i}")(x)
@@ -77,8 +83,9 @@ def residual_features(
     Raises:
         ValueError: If images are too small for the poolings.
     """
-    _check_images(input_shape, len(filters))
-    filters = [check_integer("filters", size) for size in filters]
+    filters = _check_filters(filters)
+    input_shape = check_image_shape(input_shape, "input_shape", len(filters))
+    dropout = check_rate("dropout", dropout)
     inputs = x = keras.Input(input_shape)
     for i, size in enumerate(filters):
         shortcut = layers.Conv2D(size, 1, use_bias=False, name=f"shortcut_{i}")(x)
@@ -99,10 +106,26 @@ def residual_features(
     return keras.Model(inputs, features, name=name)
 
 
-def _check_images(input_shape, num_pools):
-    if len(input_shape) != 3 or min(input_shape[:2]) < 2**num_pools:
+def check_image_shape(image_shape, name="image_shape", num_pools=0):
+    """Returns the shape of images that can be halved so often, or explains."""
+    sizes = image_shape if isinstance(image_shape, (list, tuple)) else ()
+    if len(sizes) != 3:
         raise ValueError(
-            "Argument `input_shape` must be (height, width, channels), with height "
-            f"and width of at least 2 ** {num_pools}, the number of poolings. "
-            f"Received: input_shape={input_shape}"
+            f"Argument `{name}` must be (height, width, channels). "
+            f"Received: {name}={image_shape!r}"
         )
+    sizes = tuple(check_integer(name, size) for size in sizes)
+    if min(sizes[:2]) < 2**num_pools:
+        raise ValueError(
+            f"Argument `{name}` must be (height, width, channels), with height "
+            f"and width of at least 2 ** {num_pools}, the number of poolings. "
+            f"Received: {name}={image_shape!r}"
+        )
+    return sizes
+
+
+def _check_filters(filters):
+    filters = check_list(
+        "filters", filters, numbers.Integral, "a list of positive integers", at_least=1
+    )
+    return [check_integer("filters", size) for size in filters]

@@ -3,7 +3,10 @@
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_jit_compile
+from keras_nam.arguments import check_optional_string
 from keras_nam.datasets import episodes
 from keras_nam.layers import CosineClassifier
 from keras_nam.layers import NAMClassifier
@@ -11,6 +14,7 @@ from keras_nam.metrics import GroupAccuracy
 from keras_nam.models import FewShotClassifier
 from keras_nam.models import conv_features
 from keras_nam.models import fit_few_shot
+from keras_nam.models.features import check_image_shape
 from keras_nam.optional import keras_tuner
 from keras_nam.tuning.rejection import reject_diverged
 
@@ -82,8 +86,9 @@ class HyperFewShot(keras_tuner.HyperModel):
         name=None,
         tunable=True,
     ):
-        super().__init__(name=name, tunable=tunable)
-        self.image_shape = tuple(image_shape)
+        check_optional_string("name", name)
+        super().__init__(name=name, tunable=check_boolean("tunable", tunable))
+        self.image_shape = check_image_shape(image_shape)
         self.num_base_classes = check_integer("num_base_classes", num_base_classes)
         self.num_ways = check_integer("num_ways", num_ways)
         self.num_shots = check_integer("num_shots", num_shots)
@@ -95,7 +100,7 @@ class HyperFewShot(keras_tuner.HyperModel):
             "validation_episodes", validation_episodes
         )
         self.seed = check_integer("seed", seed, at_least=0)
-        self.jit_compile = jit_compile
+        self.jit_compile = check_jit_compile(jit_compile)
 
     @property
     def objective(self):

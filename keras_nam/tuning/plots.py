@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_optional_string
+from keras_nam.tuning.results import check_results
 from keras_nam.tuning.results import varied_hyperparameters
 from keras_nam.visualization.figures import SEQUENTIAL
 from keras_nam.visualization.figures import color_bar
@@ -52,15 +56,13 @@ def plot_search(results, objective, direction="max", compare=None):
         ValueError: If no trial is complete, or `direction` is unknown.
         ImportError: If matplotlib is not installed.
     """
-    if direction not in ("max", "min"):
-        raise ValueError(
-            "Argument `direction` must be 'max' or 'min'. "
-            f"Received: direction={direction!r}"
-        )
-    complete = [r for r in results if r["score"] is not None]
+    check_instance("objective", objective, str)
+    check_choice("direction", direction, ("max", "min"))
+    check_optional_string("compare", compare)
+    complete = [r for r in check_results(results) if r["score"] is not None]
     if not complete:
         raise ValueError(
-            "There must be a complete trial to plot. Received: "
+            "Argument `results` must hold a complete trial to plot. Received: "
             f"{len(results)} trials, none of them complete"
         )
     complete.sort(key=lambda result: result["trial"])

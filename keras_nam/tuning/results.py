@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_list
+from keras_nam.optional import keras_tuner
 
 # What Hyperband notes beside the hyperparameters, all but the epochs.
 NOTES = ("tuner/trial_id", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
@@ -35,7 +38,11 @@ def search_results(tuner):
     results = keras_nam.tuning.search_results(tuner)
     [r["status"] for r in results]  # ['COMPLETED', 'COMPLETED']
     ```
+
+    Raises:
+        ValueError: If `tuner` is no tuner.
     """
+    check_instance("tuner", tuner, keras_tuner.engine.base_tuner.BaseTuner)
     sign = -1 if tuner.oracle.objective.direction == "max" else 1
 
     def rank(result):
@@ -88,13 +95,22 @@ def search_table(results, measures=(), num_columns=5):
     ```
 
     Raises:
-        ValueError: If `num_columns` is not a positive integer.
+        ValueError: If an argument is something else.
     """
+    results = check_results(results)
+    measures = check_list("measures", measures, str, "a list of strings")
     num_columns = check_integer("num_columns", num_columns)
     varied = varied_hyperparameters(results)
     chunks = range(0, len(results), num_columns)
     return "\n\n".join(
         _lay_out(results[i : i + num_columns], measures, varied) for i in chunks
+    )
+
+
+def check_results(results):
+    """Returns `results`, if it can be what `search_results` returned."""
+    return check_list(
+        "results", results, dict, "a list of dictionaries, as of `search_results`"
     )
 
 

@@ -1,22 +1,23 @@
-"""A search that resumes after a kill, and whose chief does not wait for ever."""
+"""A search that goes on after a kill, and whose chief does not wait for ever."""
 
 import contextlib
+import functools
+import importlib.metadata
 import os
-import signal
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_nam.tuning.resuming import ENDED
-from keras_nam.tuning.resuming import resume
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_positive
+from keras_nam.optional import keras_tuner
 
+# What `_resume` writes is the state of an oracle as these versions store it.
+KERAS_TUNER = "1.4"
+ENDED = ("COMPLETED", "FAILED")
 # How often a chief looks whether its search is over.
 INTERVAL_S = 0.2
-# Sent to a chief, it ends the search with what is complete.
-END_SIGNAL = getattr(signal, "SIGUSR1", None)
-# The process that started this one, and without which it is of no use.
-LAUNCHER_VARIABLE = "KERAS_NAM_LAUNCHER"
 
 
 class SearchOutcome(NamedTuple):
@@ -52,7 +53,7 @@ def search(tuner, *args, patience=None, **kwargs):
     A search that was interrupted, by `kill -9` for example, goes on where it was when
     it is run again with the same folder: trials that ended are kept, those that had
     begun are begun again. This holds for `RandomSearch`, `Hyperband`,
-    `BayesianOptimization` and `GridSearch`.
+    `BayesianOptimization` and `GridSearch` of Keras Tuner 1.4.
 
     For a distributed search, run one script with the variables that Keras Tuner reads,
     once as the chief and any number of times as a worker, here or on other machines:
@@ -103,23 +104,31 @@ def search(tuner, *args, patience=None, **kwargs):
     ```
 
     Raises:
-        ValueError: If `patience` is not above 0.
-        RuntimeError: If another process searches in the same folder.
+        ValueError: If `tuner` is no tuner, or `patience` is not above 0.
+        RuntimeError: If another process searches in the same folder, or Keras Tuner
+            is of another version.
     """
-    if patience is not None and not patience > 0:
-        raise ValueError(
-            "Argument `patience` must be a number of seconds above 0, or `None`. "
-            f"Received: patience={patience}"
+    check_instance("tuner", tuner, keras_tuner.engine.base_tuner.BaseTuner)
+    if patience is not None:
+        patience = check_positive("patience", patience)
+    version = importlib.metadata.version("keras-tuner")
+    if version.split(".")[:2] != KERAS_TUNER.split("."):
+        raise RuntimeError(
+            f"A search is resumed with Keras Tuner {KERAS_TUNER} only: install "
+            f"`keras-tuner=={KERAS_TUNER}.*`, or call `tuner.search`, which is not "
+            f"resumed. Received: version {version}"
         )
-    _end_with_launcher()
-    if is_worker():
+    is_distributed = "KERASTUNER_ORACLE_IP" in os.environ
+    is_chief = "chief" in os.environ.get("KERASTUNER_TUNER_ID", "")
+    if is_distributed and not is_chief:
         tuner.search(*args, **kwargs)
         return None
     reason = ""
     with _alone_in(tuner.project_dir):
-        resume(tuner)
-        if is_chief():
-            reason = _Chief(tuner, patience).run(*args, **kwargs)
+        if (Path(tuner.project_dir) / "oracle.json").exists():
+            _resume(tuner.oracle)
+        if is_distributed:
+            reason = _serve(tuner, patience, args, kwargs)
         else:
             tuner.search(*args, **kwargs)
     states = [trial.status for trial in tuner.oracle.trials.values()]
@@ -133,20 +142,6 @@ def search(tuner, *args, patience=None, **kwargs):
         states.count("FAILED"),
         unfinished,
     )
-
-
-def is_chief():
-    """Whether this process is the chief of a distributed search."""
-    return _is_distributed() and "chief" in os.environ["KERASTUNER_TUNER_ID"]
-
-
-def is_worker():
-    """Whether this process is a worker of a distributed search."""
-    return _is_distributed() and not is_chief()
-
-
-def _is_distributed():
-    return "KERASTUNER_ORACLE_IP" in os.environ
 
 
 @contextlib.contextmanager
@@ -168,86 +163,65 @@ def _alone_in(folder):
         yield
 
 
-class _Chief:
-    """Serves a search from a thread of its own and watches what comes of it."""
+def _resume(oracle):
+    """Takes up what an earlier process left, where Keras Tuner does not.
 
-    def __init__(self, tuner, patience):
-        self.tuner = tuner
-        self.oracle = tuner.oracle
-        self.patience = patience
-        self.told_to_end = threading.Event()
-        self.had_workers = False
-        self.error = None
+    It reloads its folder by itself, with four gaps: a folder written under another
+    tuner id, as by workers and a chief, or left before the end of the first trial, is
+    not reloaded; a trial that ended while its chief was killed is run again; one that
+    was stored before the oracle itself was is lost; and a grid search forgets where in
+    the grid it is.
+    """
+    if not oracle.trials:
+        oracle.reload()
+    # Nothing runs yet, so what has not ended was interrupted, or waits for a retry.
+    trials = dict(sorted(oracle.trials.items()))
+    ended = [name for name, trial in trials.items() if trial.status in ENDED]
+    state = oracle.get_state()
+    state["retry_queue"] = [name for name in reversed(trials) if name not in ended]
+    for key, names in (("start_order", trials), ("end_order", ended)):
+        state[key] = list(dict.fromkeys([*state[key], *names]))
+    oracle.set_state(state)
+    if isinstance(oracle, keras_tuner.oracles.GridSearchOracle):
+        # It keeps neither its order nor its queue in the state. All trials go back to
+        # the order of the grid, each to be followed by its next one if that is new.
+        def compare(first, second):
+            values = (trials[name].hyperparameters.values for name in (first, second))
+            return oracle._compare(*values)
 
-    def run(self, *args, **kwargs):
-        """Returns why the search ended early, an empty string if it did not."""
-
-        def serve():
-            try:
-                self.tuner.search(*args, **kwargs)
-            except BaseException as error:
-                self.error = error
-
-        self._listen()
-        server = threading.Thread(target=serve, name="chief", daemon=True)
-        server.start()
-        reason = self._wait(server)
-        if self.error is not None:
-            raise self.error
-        if reason:
-            # The server goes on as long as this process does, but gives out nothing
-            # more: workers that ask are told to stop.
-            self.oracle.max_trials = max(1, len(self.oracle.trials))
-            self.oracle._retry_queue.clear()
-        return reason
-
-    def _listen(self):
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if END_SIGNAL is not None and in_main_thread:
-            # It stays: a signal that comes late must not end what comes after.
-            signal.signal(END_SIGNAL, lambda *_: self.told_to_end.set())
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [END_SIGNAL])
-
-    def _wait(self, server):
-        state, since = None, time.monotonic()
-        while server.is_alive() and not self._is_over():
-            if self.told_to_end.is_set():
-                return "it was told to"
-            if self._state() != state:
-                state, since = self._state(), time.monotonic()
-            if self.patience is not None and time.monotonic() - since > self.patience:
-                waiting = sorted(self.oracle.ongoing_trials) or "any worker"
-                return f"for {self.patience:g} seconds nothing came from {waiting}"
-            server.join(INTERVAL_S)
-        return ""
-
-    def _is_over(self):
-        """Whether every worker that came has been told that there is nothing left.
-
-        Keras Tuner's chief asks the same, but up to 20 seconds later.
-        """
-        self.had_workers = self.had_workers or bool(self.oracle.tuner_ids)
-        busy = self.oracle.tuner_ids or self.oracle.ongoing_trials
-        return self.had_workers and not busy
-
-    def _state(self):
-        return (
-            len(self.oracle.start_order),
-            len(self.oracle.end_order),
-            sorted(self.oracle.tuner_ids),
-            sorted(self.oracle.ongoing_trials),
-        )
+        for name in sorted(trials, key=functools.cmp_to_key(compare)):
+            oracle._ordered_ids.insert(name)
+        oracle._populate_next[:] = state["start_order"]
 
 
-def _end_with_launcher():
-    """Ends this process when the one that launched it is gone."""
-    launcher = os.environ.get(LAUNCHER_VARIABLE)
-    if launcher is None:
-        return
+def _serve(tuner, patience, args, kwargs):
+    """Serves workers as the chief, and returns why that ended early, if it did.
 
-    def watch():
-        while os.getppid() == int(launcher):
-            time.sleep(1)
-        os._exit(1)
+    Keras Tuner's chief ends when all workers have been told that nothing is left, and
+    never if one of them is gone. So it runs in a thread, which is given up then.
+    """
+    oracle, errors = tuner.oracle, []
 
-    threading.Thread(target=watch, name="launcher", daemon=True).start()
+    def serve():
+        try:
+            tuner.search(*args, **kwargs)
+        except BaseException as error:
+            errors.append(error)
+
+    server = threading.Thread(target=serve, name="chief", daemon=True)
+    server.start()
+    state, since = None, time.monotonic()
+    while server.is_alive():
+        workers, trials = sorted(oracle.tuner_ids), sorted(oracle.ongoing_trials)
+        news = (workers, trials, len(oracle.start_order), len(oracle.end_order))
+        if news != state:
+            state, since = news, time.monotonic()
+        elif patience is not None and time.monotonic() - since > patience:
+            # A worker that comes back is told that nothing is left.
+            oracle.max_trials = max(1, len(oracle.trials))
+            waiting = trials or "any worker"
+            return f"for {patience:g} seconds nothing came from {waiting}"
+        server.join(INTERVAL_S)
+    if errors:
+        raise errors[0]
+    return ""

@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_jit_compile
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_optional_string
 from keras_nam.callbacks import LengthCurriculum
 from keras_nam.metrics import SequenceAccuracy
 from keras_nam.optional import keras_tuner
@@ -44,7 +47,7 @@ class HyperSequenceModel(keras_tuner.HyperModel):
         vocabulary_size: Positive integer, the number of tokens.
         num_classes: Positive integer for a model with one class per sequence. `None`
             means a class per token, out of the vocabulary.
-        padding_token: Integer. `None` means that rows are not padded.
+        padding_token: Non-negative integer. `None` means that rows are not padded.
         epochs: Positive integer, the epochs of a whole training. Learning rate and
             curriculum are laid out over them, also where Hyperband stops earlier.
         rows_per_epoch: Positive integer.
@@ -95,14 +98,17 @@ class HyperSequenceModel(keras_tuner.HyperModel):
                 f"`{type(self).__name__}` builds models with a class per token: "
                 f"`num_classes` must be `None`. Received: num_classes={num_classes}"
             )
-        super().__init__(name=name, tunable=tunable)
+        check_optional_string("name", name)
+        super().__init__(name=name, tunable=check_boolean("tunable", tunable))
         self.vocabulary_size = vocabulary_size
         self.num_classes = num_classes
-        self.padding_token = padding_token
+        self.padding_token = check_optional_integer(
+            "padding_token", padding_token, at_least=0
+        )
         self.epochs = epochs
         self.rows_per_epoch = rows_per_epoch
         self.seed = check_integer("seed", seed, at_least=0)
-        self.jit_compile = jit_compile
+        self.jit_compile = check_jit_compile(jit_compile)
 
     @property
     def objective(self):

@@ -2,6 +2,8 @@
 
 import contextlib
 
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_list
 from keras_nam.optional import keras_tuner
 
 
@@ -35,10 +37,13 @@ def narrow_space(hypermodel, tune=None, fixed=None):
         ValueError: If there is no such hyperparameter, one is both searched and fixed,
             a value is of another type, or a condition is missing.
     """
-    fixed = {} if fixed is None else dict(fixed)
+    check_instance("hypermodel", hypermodel, keras_tuner.HyperModel)
+    if tune is not None:
+        tune = check_list("tune", tune, str, "a list of strings")
+    fixed = check_instance("fixed", {} if fixed is None else fixed, dict)
     space = full_space(hypermodel)
     names = dict.fromkeys(hp.name for hp in space)
-    tuned = [n for n in names if n not in fixed] if tune is None else list(tune)
+    tuned = [n for n in names if n not in fixed] if tune is None else tune
     unknown = [name for name in [*tuned, *fixed] if name not in names]
     if unknown:
         raise ValueError(

@@ -1,10 +1,13 @@
 """A search that was killed at any point goes on as if it had not been."""
 
+import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +16,9 @@ import pytest
 from keras_nam import tuning
 
 keras_tuner = pytest.importorskip("keras_tuner")
+OracleClient = pytest.importorskip("keras_tuner.src.distribute.oracle_client")
+OracleClient = OracleClient.OracleClient
 
-SCRIPT = Path(__file__).with_name("tiny_search.py")
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,9 +31,11 @@ class Tuner(keras_tuner.Tuner):
 
     Args:
         kill_at: Integer, the trial in which the search is killed.
+        hold: Path, a file that the second trial makes, and then waits.
     """
 
     kill_at = None
+    hold = None
 
     def on_search_begin(self):
         self.ran = []
@@ -37,6 +43,9 @@ class Tuner(keras_tuner.Tuner):
     def run_trial(self, trial, *args, **kwargs):
         if len(self.ran) == self.kill_at:
             raise Kill
+        if self.hold is not None and self.ran:
+            self.hold.touch()
+            time.sleep(60)
         values = trial.hyperparameters.values
         values = {n: v for n, v in values.items() if not n.startswith("tuner/")}
         self.ran.append(json.dumps(values, sort_keys=True))
@@ -71,11 +80,23 @@ def run(name, folder, kill_at=None):
     return tuner.ran, outcome, tuner
 
 
-@pytest.mark.parametrize("name", list(ORACLES))
-@pytest.mark.parametrize("kill_at", [0, 1, 3])
-def test_killed_in_a_trial(name, kill_at, tmp_path):
-    whole, outcome, _ = run(name, tmp_path / "whole")
-    assert outcome.complete
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    """The trials of searches that nothing interrupts."""
+    wholes = {}
+    for name in ORACLES:
+        wholes[name], outcome, _ = run(name, tmp_path_factory.mktemp(name))
+        assert outcome.complete
+    return wholes
+
+
+# A Gaussian process takes seconds, for the last trial only.
+@pytest.mark.parametrize(
+    ("name", "kill_at"),
+    [(n, k) for n in ORACLES for k in (0, 1, 3) if k == 3 or n[:8] != "Bayesian"],
+)
+def test_killed_in_a_trial(name, kill_at, wholes, tmp_path):
+    whole = wholes[name]
     before, outcome, _ = run(name, tmp_path / "killed", kill_at=kill_at)
     assert outcome is None
     assert len(before) == kill_at
@@ -91,8 +112,8 @@ def test_killed_in_a_trial(name, kill_at, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(ORACLES))
-def test_killed_between_trials(name, tmp_path, monkeypatch):
-    whole, *_ = run(name, tmp_path / "whole")
+def test_killed_between_trials(name, wholes, tmp_path, monkeypatch):
+    whole = wholes[name]
 
     def kill(tuner, trial, end_trial=keras_tuner.Tuner.on_trial_end):
         end_trial(tuner, trial)
@@ -161,27 +182,116 @@ def test_two_searches_in_one_folder_are_one_too_many(tmp_path, monkeypatch):
 
 
 def test_kill_9(tmp_path):
-    command = [sys.executable, str(SCRIPT), str(tmp_path)]
+    """A process that is killed in its second trial, and goes on in this one."""
+    command = [sys.executable, __file__, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    (tmp_path / "hold-alone").touch()
     process = subprocess.Popen(command, env=environment)
-    wait_for(lambda: list(tmp_path.glob("begun-*")), process)
+    wait_for((tmp_path / "hold").exists, process)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    (tmp_path / "hold-alone").unlink()
-    subprocess.run(command, env=environment, check=True, timeout=100)
-    outcome = json.loads((tmp_path / "outcome.json").read_text())
-    assert outcome["complete"]
-    assert outcome["completed"] == 4
-    # Four trials, of which the first began twice.
-    begun = [path.name.split("-")[1] for path in tmp_path.glob("begun-*")]
-    assert len(begun) == 5
-    assert len(set(begun)) == 4
+    trained, outcome, tuner = run("RandomSearch", tmp_path)
+    assert outcome.complete
+    assert outcome.completed == 5
+    assert len(trained) == 4
 
 
 def wait_for(condition, process):
-    end = time.monotonic() + 100
+    end = time.monotonic() + 60
     while not condition():
         assert process.poll() is None, "the search ended too early"
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("version", ["1.3.5", "1.5.0", "2.0"])
+def test_other_versions_of_keras_tuner_are_refused(version, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    with pytest.raises(RuntimeError, match=f"1.4 only.*Received: version {version}"):
+        run("RandomSearch", tmp_path)
+
+
+@pytest.fixture
+def chief(tmp_path, monkeypatch):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    oracle = keras_tuner.oracles.RandomSearchOracle("loss", max_trials=3)
+    return Tuner(oracle, build, directory=tmp_path)
+
+
+def work(chief, num_trials=None):
+    """Does trials as a worker in a thread of this process, all or as many."""
+    oracle, trials = OracleClient(chief.oracle), 0
+    while (trial := oracle.create_trial("worker0")).status != "STOPPED":
+        if trials == num_trials:
+            return
+        oracle.update_trial(trial.trial_id, {"loss": 1.0})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+        trials += 1
+
+
+def test_a_chief_ends_with_its_workers(chief):
+    worker = threading.Timer(0.3, work, (chief,))
+    worker.start()
+    assert tuning.search(chief, patience=60) == (True, "", 3, 0, 0)
+    worker.join()
+
+
+def test_the_patience_of_a_chief(chief):
+    reason = "for 0.5 seconds nothing came from any worker"
+    assert tuning.search(chief, patience=0.5) == (False, reason, 0, 0, 0)
+
+
+def test_a_worker_that_does_not_come_back_costs_its_trial(chief):
+    worker = threading.Timer(0.3, work, (chief, 1))
+    worker.start()
+    outcome = tuning.search(chief, patience=1)
+    worker.join()
+    assert outcome[0] is False
+    assert outcome[2:] == (1, 0, 1)
+    assert "1 seconds nothing came from ['worker0']" in str(outcome)
+    assert chief.oracle.create_trial("worker1").status == "STOPPED"
+
+
+def test_a_worker_of_the_same_name_gets_its_trial_again(chief):
+    trial = chief.oracle.create_trial("worker0")
+    assert chief.oracle.create_trial("worker0").trial_id == trial.trial_id
+
+
+def test_errors_of_the_chief_are_raised(chief, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "not an address")
+    with pytest.raises(RuntimeError):
+        tuning.search(chief, patience=60)
+
+
+def test_processes_of_a_distributed_search(tmp_path, capsys):
+    """The example starts workers that die again, and leaves out those that go on."""
+    spec = importlib.util.spec_from_file_location(
+        "tune_distributed", ROOT / "examples/tune_distributed.py"
+    )
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    code = "import os, sys, time\nname = os.environ['KERASTUNER_TUNER_ID']\n"
+    code += f"log = open(r'{tmp_path}/' + name, 'a+')\nlog.write('x')\n"
+    code += "log.flush()\n"
+    code += f"lost = r'{tmp_path}/worker0'\n"
+    code += "while name == 'chief' and not (os.path.exists(lost) "
+    code += "and len(open(lost).read()) == 2): time.sleep(0.05)\n"
+    code += "time.sleep(0.5 if name == 'chief' else 0)\n"
+    code += "sys.exit({'chief': 7, 'worker0': 1, 'worker1': 0}[name])\n"
+    command = [sys.executable, "-S", "-c", code]
+    assert example.run(command, 2, 1, None, tmp_path / "logs") == 7
+    printed = capsys.readouterr().out
+    assert "worker0 died (1), and is started again" in printed
+    assert "worker0 died (1), and is left out" in printed
+    assert "worker1" not in printed
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    Tuner.hold = folder / "hold"
+    run("RandomSearch", folder)
