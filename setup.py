@@ -22,8 +22,8 @@ EXTRAS = {
     "images": ["scikit-learn"],
     # Converters, and the runtimes that the tests try what they make in.
     "export": ["ai-edge-litert", "onnx", "onnxruntime", "tf2onnx"],
-    # The server of the examples.
-    "serve": ["aiohttp>=3.9"],
+    # The server of the examples. Older releases of aiohttp have known holes.
+    "serve": ["aiohttp>=3.14.5", "msgspec>=0.20", "orjson>=3.11"],
 }
 EXTRAS["test"] = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}

@@ -1,20 +1,30 @@
 """Puts load on a server of `serve.py` and checks every answer.
 
-    python examples/serve.py streaming_model --port 8000 &
-    python examples/load_test.py streaming_model http://127.0.0.1:8000 --clients 50
+    python examples/load_test.py streaming_model --clients 50 --slow 200 --hostile 20
 
-The clients ask for whole sequences, feed streams in random pieces, step one session
-all at once, and send requests that must be refused. Every answer is compared with the
-model run here, from the same folder. Needs TensorFlow and aiohttp.
+It starts a server of its own, unless the address of one is given with `--url`. Good
+clients ask for whole sequences, feed streams in random pieces, repeat steps as if their
+connection had broken, step one session all at once, and send requests that must be
+refused. Beside them, slow clients let their requests trickle or do not read what they
+asked for, and hostile ones send what should cost the server much.
+
+Every answer to a good client is compared with the model run here, from the same folder.
+Needs TensorFlow and aiohttp.
 """
 
 import argparse
 import asyncio
 import collections
+import contextlib
+import json
 import os
 import random
+import re
+import subprocess
 import sys
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -54,6 +64,61 @@ BAD_STEPS = (
 )
 
 
+def _post(path, body, length=None):
+    """A request as bytes, of which the head may promise more than there is."""
+    head = f"POST {path} HTTP/1.1\r\nHost: server\r\nContent-Length: "
+    return f"{head}{len(body) if length is None else length}\r\n\r\n".encode() + body
+
+
+def _inputs(rows):
+    return _post("/predict", json.dumps({"inputs": rows}).encode())
+
+
+_CHUNKED = (
+    b"POST /predict HTTP/1.1\r\nHost: server\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+# What hostile clients send. The server must refuse each, or end the connection.
+HOSTILE = {
+    "a long string": _inputs([["a" * 200_000]]),
+    "strings of two lengths": _inputs([["a" * 90_000] + ["b"] * 10_000]),
+    "deep nesting": _post("/predict", b'{"inputs": ' + b"[" * 100_000),
+    "many rows": _inputs([[1]] * 40_000),
+    "empty rows": _inputs([[]] * 60_000),
+    "many names": _post("/predict", json.dumps(dict.fromkeys(range(20_000))).encode()),
+    "NaN": _post("/predict", b'{"inputs": [[1, NaN]]}'),
+    "infinity": _post("/predict", b'{"inputs": [[1e999, -Infinity]]}'),
+    "a long number": _inputs([[10**4000]]),
+    "10 MB": _post("/predict", b" " * 10**7),
+    "10 MB in chunks": _CHUNKED + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 153,
+    "broken chunks": _CHUNKED + b"zz\r\n",
+    "a long answer": _inputs([[1] * 1_500] * 64),
+    "a long head": b"GET /status HTTP/1.1\r\nX: " + b"x" * 10**6,
+    "no HTTP": b"\x16\x03\x01" + bytes(300),
+    "half a body, closed": _post("/predict", b'{"inputs": [[', 100_000),
+}
+
+
+@contextlib.contextmanager
+def running(path, *arguments):
+    """A server of its own on a free port: `(process, address)`."""
+    script = Path(__file__).with_name("serve.py")
+    command = [sys.executable, str(script), str(path), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        # A process that ends without a line closes its output.
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Listening on (http://\S+)\n", line)
+        if not found:
+            raise RuntimeError(f"the server did not start: {line}")
+        yield process, found.group(1)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 class Model:
     """The exported model, run in this process."""
 
@@ -73,12 +138,12 @@ class Model:
 
 
 class Client:
-    """One client, with random numbers of its own."""
+    """A good client, with random numbers of its own."""
 
-    def __init__(self, http, model, seed, counts, seconds):
-        self.http, self.model = http, model
+    def __init__(self, http, report, vocabulary_size, seed):
+        self.http, self.report = http, report
+        self.vocabulary_size = vocabulary_size
         self.random = random.Random(seed)
-        self.counts, self.seconds = counts, seconds
 
     async def run(self, rounds):
         for _ in range(rounds):
@@ -90,10 +155,10 @@ class Client:
     async def whole(self):
         tokens = self.tokens(self.random.randint(1, 4), self.random.randint(1, 40))
         answer = await self.ask("POST", "/predict", {"inputs": tokens})
-        self.model.check(tokens, answer["outputs"])
+        self.report.outputs.append((tokens, answer["outputs"]))
 
     async def stream(self):
-        """A sequence in pieces, refused steps in between."""
+        """A sequence in pieces, with refused and repeated steps in between."""
         rows, length = self.random.randint(1, 3), self.random.randint(1, 25)
         tokens = self.tokens(rows, length)
         path = await self.start(rows)
@@ -106,13 +171,18 @@ class Client:
                 if not (rows == 2 and b"[1], [2]" in body):
                     await self.refused("POST", f"{path}/step", body, status)
             inputs = [row[at : at + piece] for row in tokens]
-            body = {"inputs": inputs, "after": at}
-            answer = await self.ask("POST", f"{path}/step", body)
+            step = "POST", f"{path}/step", {"inputs": inputs, "after": at}
+            if self.random.random() < 0.3:
+                # A connection that breaks before, during or after the step.
+                patience = self.random.random() * 0.05
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self.ask(*step), patience)
+            answer = await self.ask(*step)
             at = min(at + piece, length)
             if answer["steps"] != at:
                 raise AssertionError(f"after {answer['steps']} steps, not {at}")
             outputs.append(np.array(answer["outputs"]))
-        self.model.check(tokens, np.concatenate(outputs, axis=1))
+        self.report.outputs.append((tokens, np.concatenate(outputs, axis=1)))
         await self.ask("DELETE", path, status=204)
         await self.refused("POST", f"{path}/step", b'{"inputs": [[1]]}', 404)
 
@@ -129,7 +199,7 @@ class Client:
         if [steps for steps, _, _ in answers] != list(range(1, len(tokens) + 1)):
             raise AssertionError("steps of one session ran at the same time")
         in_order = [[token for _, token, _ in answers]]
-        self.model.check(in_order, [[outputs for _, _, outputs in answers]])
+        self.report.outputs.append((in_order, [[outputs for *_, outputs in answers]]))
         await self.ask("DELETE", path, status=204)
 
     async def bad(self):
@@ -148,36 +218,141 @@ class Client:
         return await self.send(method, path, status, json=body)
 
     async def send(self, method, path, status, **body):
-        start = time.perf_counter()
-        async with self.http.request(method, path, **body) as response:
-            answer = await response.json() if status != 204 else None
-            self.seconds.append(time.perf_counter() - start)
-            self.counts[response.status] += 1
-            if response.status != status:
+        while True:
+            start = time.perf_counter()
+            async with self.http.request(method, path, **body) as response:
+                answer = await response.json() if response.status != 204 else None
+            self.report.seconds.append(time.perf_counter() - start)
+            self.report.answers[response.status] += 1
+            if response.status == status:
+                return answer
+            if response.status != 503:
                 raise AssertionError(
                     f"{method} {path} {str(body)[:80]} gave {response.status}, not "
                     f"{status}: {answer}"
                 )
-            return answer
+            # A full server has done nothing yet.
+            await asyncio.sleep(0.1)
 
     def tokens(self, rows, length):
-        size = self.model.vocabulary_size
+        size = self.vocabulary_size
         return [
-            [self.random.randrange(size) for _ in range(length)] for _ in "1" * rows
+            [self.random.randrange(size) for _ in range(length)] for _ in range(rows)
         ]
 
 
-async def load(model, url, clients, rounds, seed=0):
-    """Runs the clients at once; `(number of answers by status, seconds of each)`."""
-    counts, seconds = collections.Counter(), []
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(url, connector=connector) as http:
-        runs = [
-            Client(http, model, f"{seed}/{i}", counts, seconds).run(rounds)
+class Nuisance:
+    """A client that costs the server more than it should, until it is cancelled."""
+
+    def __init__(self, url, report, seed):
+        self.address = urlsplit(url).hostname, urlsplit(url).port
+        self.report = report
+        self.random = random.Random(seed)
+
+    async def run(self, attack):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(*self.address)
+                try:
+                    await attack(reader, writer)
+                finally:
+                    writer.transport.abort()
+            except ConnectionError:
+                self.report.others["cut off"] += 1
+
+    async def slow(self, reader, writer):
+        """A byte now and then, or a request and no eyes for its answer."""
+        kind = self.random.choice(["head", "body", "body", "body", "unread"])
+        if kind == "unread":
+            writer.write(_inputs([[1] * 500] * 4))
+            await asyncio.sleep(10 + 10 * self.random.random())
+            return
+        path = "/status" if kind == "head" else "/predict"
+        sent = _post(path, b'{"inputs": [[1]]}' + b" " * 1000)
+        at = sent.index(b"Host" if kind == "head" else b"inputs")
+        writer.write(sent[:at])
+        answer = asyncio.create_task(self.read(f"a slow {kind}", reader))
+        try:
+            while not answer.done():
+                await asyncio.sleep(0.2 + 0.4 * self.random.random())
+                writer.write(sent[at : at + 1])
+                at += 1
+        finally:
+            answer.cancel()
+            await answer
+
+    async def hostile(self, reader, writer):
+        name, sent = self.random.choice(list(HOSTILE.items()))
+        writer.write(sent)
+        if "closed" in name or self.random.random() < 0.1:
+            writer.write_eof()
+        await self.read(name, reader)
+        await asyncio.sleep(self.random.random() * 0.2)
+
+    async def read(self, name, reader):
+        """Counts how the server refuses this."""
+        line = await reader.readline()
+        status = line.decode().split(" ")[1] if line else "cut off"
+        if status[0] == "2" or status == "500":
+            raise AssertionError(f"{name} gave {status}")
+        self.report.others[status] += 1
+
+
+class Report:
+    """What was seen: of good clients, of others, and of the server."""
+
+    def __init__(self):
+        self.outputs, self.seconds, self.probes = [], [], []
+        self.answers, self.others = collections.Counter(), collections.Counter()
+        self.statuses = []
+
+    def print(self):
+        print("good clients, by status:", dict(sorted(self.answers.items())))
+        print("the others, by status:", dict(sorted(self.others.items())))
+        for what, seconds in ("an answer", self.seconds), ("/status", self.probes):
+            median, slow = np.quantile(seconds, [0.5, 0.99]) * 1e3
+            print(f"{what} took {median:.0f} ms (median), {slow:.0f} ms (99 %)")
+        pause = self.statuses[-1]["longest_pause_seconds"] * 1e3
+        print(f"the server's loop paused for {pause:.0f} ms at most")
+        before, after = (self.statuses[i]["peak_resident_bytes"] for i in (0, -1))
+        print(f"the server had {after >> 20} MiB at most, {before >> 20} before")
+
+
+async def load(model, url, clients, rounds, slow=0, hostile=0, seed=0):
+    """Runs all clients until the good ones are done, and checks their answers."""
+    report = Report()
+    # The server keeps idle connections for longer.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as http:
+
+        async def probe():
+            while True:
+                start = time.perf_counter()
+                async with http.get("/status") as response:
+                    report.statuses.append(await response.json())
+                report.probes.append(time.perf_counter() - start)
+                await asyncio.sleep(0.05)
+
+        others = [asyncio.create_task(probe())]
+        for i in range(slow + hostile):
+            nuisance = Nuisance(url, report, f"{seed}/other/{i}")
+            attack = nuisance.slow if i < slow else nuisance.hostile
+            others.append(asyncio.create_task(nuisance.run(attack)))
+        good = [
+            Client(http, report, model.vocabulary_size, f"{seed}/{i}").run(rounds)
             for i in range(clients)
         ]
-        await asyncio.gather(*runs)
-    return counts, seconds
+        await asyncio.gather(*good)
+        for task in others:
+            task.cancel()
+        for ended in await asyncio.gather(*others, return_exceptions=True):
+            if not isinstance(ended, asyncio.CancelledError):
+                raise ended
+    # Afterwards, because the model would make this loop wait.
+    for tokens, outputs in report.outputs:
+        model.check(tokens, outputs)
+    return report
 
 
 def main():
@@ -185,31 +360,41 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("saved_model")
-    parser.add_argument("url")
+    parser.add_argument("--url", help="of a running server")
     parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--slow", type=int, default=200)
+    parser.add_argument("--hostile", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--vocabulary-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     model = Model(arguments.saved_model, arguments.vocabulary_size)
-    start = time.perf_counter()
-    try:
-        counts, seconds = asyncio.run(
-            load(
-                model,
-                arguments.url,
-                arguments.clients,
-                arguments.rounds,
-                arguments.seed,
+    with contextlib.ExitStack() as stack:
+        url = arguments.url
+        if url is None:
+            _, url = stack.enter_context(running(arguments.saved_model))
+        start = time.perf_counter()
+        try:
+            report = asyncio.run(
+                load(
+                    model,
+                    url,
+                    arguments.clients,
+                    arguments.rounds,
+                    arguments.slow,
+                    arguments.hostile,
+                    arguments.seed,
+                )
             )
-        )
-    except (AssertionError, aiohttp.ClientError) as error:
-        sys.exit(f"FAILED: {error}")
+        except (AssertionError, aiohttp.ClientError) as error:
+            sys.exit(f"FAILED: {error}")
     duration = time.perf_counter() - start
-    median, slow = np.quantile(seconds, [0.5, 0.99])
-    print(f"{arguments.clients} clients, {len(seconds)} requests in {duration:.1f} s")
-    print("by status:", dict(sorted(counts.items())))
-    print(f"an answer took {median * 1e3:.0f} ms (median), {slow * 1e3:.0f} ms (99 %)")
+    print(
+        f"{arguments.clients} good clients, {arguments.slow} slow and "
+        f"{arguments.hostile} hostile ones, {len(report.seconds)} answers in "
+        f"{duration:.1f} s"
+    )
+    report.print()
     print("every answer was that of the model run here")
 
 

@@ -3,8 +3,8 @@
     python examples/serve.py streaming_model --port 8000
 
 The model is a SavedModel of `keras_nam.models.StreamingModel.export`; one with the
-endpoint `serve` alone, as of `model.export`, answers whole sequences. TensorFlow and
-aiohttp are needed (`pip install "keras-nam[serve]"`), keras_nam is not.
+endpoint `serve` alone, as of `model.export`, answers whole sequences. What it needs is
+in `pip install "keras-nam[serve]"` and TensorFlow, keras_nam is not.
 
     POST /predict                {"inputs": [[10, 1, 2]]}  -> {"outputs": [...]}
     POST /sessions               {"batch_size": 1}         -> {"session": "..."}
@@ -15,205 +15,62 @@ aiohttp are needed (`pip install "keras-nam[serve]"`), keras_nam is not.
 Inputs are rows of equal length, or an object of them by name if a model has several. A
 session keeps the states of the model between its steps; "steps" counts the time steps
 (or pieces of text) that it has taken. A client that sends "after": STEPS beside its
-inputs is refused (409) unless the session stands there, so that a request can be
-repeated safely.
+inputs is refused (409) unless the session stands there. If it never saw the answer to
+such a step, it sends the same body again: the last one of a session gets the same
+answer, and is not a second step.
 
 What is wrong with a request is said in JSON, {"error": "..."}, with a status below 500;
 a step that was refused leaves its session as it was. A full server answers 429 (too
-many sessions) or 503 (too many requests at once). SIGTERM ends the server after the
-requests that it has begun.
+many sessions) or 503 (too many requests or connections at once). SIGTERM ends the
+server after the requests that it has begun, or when their time is up; a second one ends
+it at once.
 """
 
 import argparse
 import asyncio
-import concurrent.futures
+import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import numpy as np
-import tensorflow as tf
 from aiohttp import web
 
 
-class Refusal(Exception):
-    """A request that cannot be granted, with the HTTP status that says why."""
-
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = status
-
-
-class ServedModel:
-    """The endpoints of a SavedModel, from JSON to JSON."""
-
-    def __init__(self, path, max_batch, max_length):
-        self.loaded = tf.saved_model.load(path)
-        signatures = self.loaded.signatures
-        if "serve" not in signatures:
-            raise SystemExit(f"{path} has no endpoint `serve`: {sorted(signatures)}")
-        self.serve = signatures["serve"]
-        self.step = signatures.get("step")
-        self.initial_state = signatures.get("initial_state")
-        self.streams = None not in (self.step, self.initial_state)
-        self.max_batch, self.max_length = max_batch, max_length
-        self.inputs = _arguments(self.serve)
-
-    def read(self, inputs):
-        """What a client sent, as checked arrays by name."""
-        if not isinstance(inputs, dict):
-            if len(self.inputs) != 1:
-                raise Refusal(
-                    400, f'"inputs" must be an object with {sorted(self.inputs)}'
-                )
-            inputs = {next(iter(self.inputs)): inputs}
-        if inputs.keys() != self.inputs.keys():
-            raise Refusal(
-                400, f"Inputs are {sorted(self.inputs)}. Received: {sorted(inputs)}"
-            )
-        arrays = {
-            name: self._array(name, inputs[name], spec)
-            for name, spec in self.inputs.items()
-        }
-        if len({array.shape[0] for array in arrays.values()}) != 1:
-            raise Refusal(400, "All inputs must have the same number of rows")
-        return arrays
-
-    def predict(self, inputs):
-        arrays = self.read(inputs)
-        return json.dumps({"outputs": _outputs(_run(self.serve, arrays))})
-
-    def start(self, batch_size):
-        return self.initial_state(batch_size=tf.constant(batch_size))
-
-    def advance(self, inputs, steps, state):
-        """`(answer, steps, state)` after the inputs."""
-        arrays = self.read(inputs)
-        rows = {array.shape[0] for array in arrays.values()}
-        batch_size = next(iter(state.values())).shape[0]
-        if rows != {batch_size}:
-            raise Refusal(
-                400, f"The session has {batch_size} rows. Received: {max(rows)} rows"
-            )
-        results = _run(self.step, {**arrays, **state})
-        state = {name: results.pop(name) for name in state}
-        shape = next(iter(arrays.values())).shape
-        steps += shape[1] if len(shape) > 1 else 1
-        answer = json.dumps({"outputs": _outputs(results), "steps": steps})
-        return answer, steps, state
-
-    def _array(self, name, value, spec):
-        try:
-            array = np.array(value, object if spec.dtype == tf.string else None)
-        except ValueError as error:
-            message = f"Input '{name}' must have rows of equal length"
-            raise Refusal(400, message) from error
-        shape, expected = list(array.shape), list(spec.shape)
-        if not _fits(shape, expected):
-            raise Refusal(
-                400,
-                f"Input '{name}' must have the shape {expected}, where null is any "
-                f"size. Received: {shape}",
-            )
-        if 0 in shape:
-            raise Refusal(400, f"Input '{name}' is empty. Received: shape {shape}")
-        if shape[0] > self.max_batch:
-            raise Refusal(
-                413, f"At most {self.max_batch} rows. Received: {shape[0]} rows"
-            )
-        typed = _typed(name, array, spec.dtype)
-        lengths = map(len, typed.flat) if spec.dtype == tf.string else shape[1:2]
-        if max(lengths, default=0) > self.max_length:
-            raise Refusal(413, f"Rows of input '{name}' may be {self.max_length} long")
-        return typed
-
-
-def _fits(shape, expected):
-    return len(shape) == len(expected) and all(
-        known in (None, size) for size, known in zip(shape, expected, strict=True)
-    )
-
-
-def _typed(name, array, dtype):
-    """The array in the dtype of an input, if no number changes by that."""
-    if dtype == tf.string:
-        if not all(isinstance(text, str) for text in array.flat):
-            raise Refusal(400, f"Input '{name}' must hold strings")
-        try:
-            return np.vectorize(str.encode, [object])(array)
-        except UnicodeEncodeError as error:
-            raise Refusal(400, f"Input '{name}' must hold Unicode text") from error
-    typed = None
-    if array.dtype.kind in ("iu" if dtype.is_integer else "iuf"):
-        typed = array.astype(dtype.as_numpy_dtype)
-        good = typed == array if dtype.is_integer else np.isfinite(typed)
-    if typed is None or not good.all():
-        raise Refusal(400, f"Input '{name}' must hold numbers of type {dtype.name}")
-    # An embedding would count them from its end.
-    if dtype.is_integer and (typed < 0).any():
-        raise Refusal(400, f"Input '{name}' must hold tokens, which are not negative")
-    return typed
-
-
-def _arguments(signature):
-    _, arguments = signature.structured_input_signature
-    return dict(sorted(arguments.items()))
-
-
-def _run(signature, tensors):
-    try:
-        return signature(**{k: tf.convert_to_tensor(v) for k, v in tensors.items()})
-    except tf.errors.InvalidArgumentError as error:
-        # The line before the one that names nodes of the graph.
-        reason = error.message.split("[[")[0].strip().splitlines()[-1]
-        raise Refusal(400, f"The model cannot take this: {reason}") from error
-
-
-def _outputs(results):
-    """Tensors by name as lists, or one list if there is one."""
-    lists = {}
-    for name, tensor in results.items():
-        array = tensor.numpy()
-        if array.dtype == object:
-            array = np.vectorize(lambda text: text.decode("utf-8", "replace"))(array)
-        elif array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ArithmeticError(f"output '{name}' of the model is not finite")
-        lists[name] = array.tolist()
-    return lists if len(lists) > 1 else next(iter(lists.values()))
-
-
 class Session:
-    """The states of one stream."""
+    """A stream of a client."""
 
-    def __init__(self, state, now):
-        self.state = state
-        self.steps = 0
+    def __init__(self, stream):
+        self.stream = stream
         # Steps of one session wait for each other, in the order of their arrival.
         self.lock = asyncio.Lock()
-        self.under_way = 0
-        self.last_used = now
+        self.last_used = 0.0
 
 
 class Server:
-    """The routes, and what they share."""
+    """The routes, and what they share.
 
-    def __init__(self, model, arguments):
-        self.model = model
-        self.max_sessions = arguments.max_sessions
-        self.max_requests = arguments.max_requests
-        self.idle_seconds = arguments.idle_seconds
+    Args:
+        model: A `ServedModel`.
+        limits: The arguments of the command line.
+    """
+
+    def __init__(self, model, limits):
+        self.model, self.limits = model, limits
+        # The one that was not used for the longest time comes first.
         self.sessions = {}
-        self.starting = 0
         self.requests = 0
-        self.pool = concurrent.futures.ThreadPoolExecutor(arguments.threads)
+        # Bytes of the answers that clients have not taken yet, by their connection.
+        self.unsent = {}
+        self.longest_pause = 0.0
+        self.pool = ThreadPoolExecutor(limits.threads)
 
-    def application(self, max_body):
+    def application(self):
         application = web.Application(
-            middlewares=[self.answer_in_json], client_max_size=max_body
+            middlewares=[self.answer_in_json], client_max_size=self.limits.max_body
         )
         application.add_routes(
             [
@@ -224,187 +81,331 @@ class Server:
                 web.delete("/sessions/{session}", self.end),
             ]
         )
-        application.cleanup_ctx.append(self.expire_sessions)
+        application.cleanup_ctx.append(self.watch)
         return application
 
-    @web.middleware
-    async def answer_in_json(self, request, handler):
-        """Counts requests under way, and turns what went wrong into JSON."""
-        if request.path != "/status" and self.requests >= self.max_requests:
-            return _error(503, "Too many requests at once", {"Retry-After": "1"})
-        self.requests += 1
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            return _error(refusal.status, str(refusal))
-        except web.HTTPException as error:
-            headers = {k: v for k, v in error.headers.items() if k == "Allow"}
-            return _error(error.status, error.text or error.reason, headers)
-        except Exception:
-            logging.exception("%s %s", request.method, request.path)
-            return _error(500, "The server failed to answer this request")
-        finally:
-            self.requests -= 1
-
     async def status(self, request):
-        # This request is one of those under way.
-        counts = {"sessions": len(self.sessions), "requests": self.requests - 1}
-        return web.json_response({"status": "ready", **counts})
+        streams = [session.stream for session in self.sessions.values()]
+        # Kibibytes on Linux.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return web.json_response(
+            {
+                "status": "ready",
+                "sessions": len(streams),
+                "session_bytes": sum(s.state_bytes() + len(s.answer) for s in streams),
+                "requests": self.requests,
+                "longest_pause_seconds": self.longest_pause,
+                "peak_resident_bytes": peak,
+            }
+        )
 
     async def predict(self, request):
-        body = await _read(request, {"inputs"})
-        # Long answers are written on the thread as well.
-        answer = await self.work(self.model.predict, body["inputs"])
-        return web.json_response(text=answer)
+        body = await self.receive(request)
+        with self.slot():
+            return _json(await self.work(self.model.predict, body))
 
     async def start(self, request):
         self.check_streams()
-        body = await _read(request, {"batch_size"}, {"batch_size": 1})
-        batch_size = body["batch_size"]
-        most = self.model.max_batch
-        if type(batch_size) is not int or not 1 <= batch_size <= most:
-            raise Refusal(400, f'"batch_size" must be an integer from 1 to {most}')
-        self.drop_idle_sessions()
-        if len(self.sessions) + self.starting >= self.max_sessions:
-            raise Refusal(429, f"There are {self.max_sessions} sessions, the most")
-        self.starting += 1
-        try:
-            state = await self.work(self.model.start, batch_size)
-        finally:
-            self.starting -= 1
+        body = await self.receive(request)
+        with self.slot():
+            self.check_room()
+            session = Session(await self.work(self.model.start, body))
+        # Others may have started one meanwhile, and now its size is known.
+        self.check_room(session.stream.state_bytes())
         name = uuid.uuid4().hex
-        self.sessions[name] = Session(state, self.now())
+        self.use(name, session)
         return web.json_response({"session": name, "steps": 0}, status=201)
 
     async def step(self, request):
+        self.check_streams()
+        body = await self.receive(request)
         name, session = self.find(request)
-        session.under_way += 1
-        try:
-            body = await _read(request, {"inputs", "after"}, {"after": None})
+        with self.slot():
             async with session.lock:
                 if self.sessions.get(name) is not session:
-                    raise Refusal(404, "The session was ended")
-                if body["after"] not in (None, session.steps):
-                    raise Refusal(409, f"The session stands after {session.steps}")
-                answer, session.steps, session.state = await self.work(
-                    self.model.advance, body["inputs"], session.steps, session.state
-                )
-        finally:
-            session.under_way -= 1
-            session.last_used = self.now()
-        return web.json_response(text=answer)
+                    raise web.HTTPNotFound(text="The session was ended")
+                try:
+                    answer = await self.work(session.stream.step, body)
+                finally:
+                    if name in self.sessions:
+                        self.use(name, session)
+        self.forget_old_answers()
+        return _json(answer)
 
     async def end(self, request):
+        self.check_streams()
         name, _ = self.find(request)
         del self.sessions[name]
         return web.Response(status=204)
 
-    def check_streams(self):
-        if not self.model.streams:
-            raise Refusal(
-                404, "The model has no `step`: export it with StreamingModel.export"
+    # What a client has to do in time, and what it costs meanwhile.
+
+    async def receive(self, request):
+        """The body of a request. Its client holds no slot until it is here."""
+        try:
+            return await asyncio.wait_for(request.read(), self.limits.client_seconds)
+        except asyncio.TimeoutError:
+            raise web.HTTPRequestTimeout(
+                text=f"A body must arrive in {self.limits.client_seconds} seconds"
+            ) from None
+
+    @web.middleware
+    async def answer_in_json(self, request, handler):
+        """Sends what a handler returns, or what went wrong as JSON."""
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = _error(error)
+        except web.RequestPayloadError as error:
+            response = _error(web.HTTPBadRequest(text=f"The body: {error!s:.200}"))
+        except ConnectionError:
+            # The client went away before all of its request was here.
+            return web.Response(status=400)
+        except Exception:
+            logging.exception("%s %s", request.method, request.path)
+            response = _error(
+                web.HTTPInternalServerError(text="The server failed at this request")
             )
+        if request.transport is not None:
+            await self.send(request, response)
+        return response
 
-    def find(self, request):
-        self.check_streams()
-        self.drop_idle_sessions()
-        name = request.match_info["session"]
-        if name not in self.sessions:
-            raise Refusal(404, "There is no such session; an idle one ends by itself")
-        return name, self.sessions[name]
+    async def send(self, request, response):
+        """Sends an answer to a client that may be slow to take it."""
+        transport = request.transport
+        # All has left this process once it is written.
+        transport.set_write_buffer_limits(0)
+        self.unsent[transport] = len(response.body or b"")
+        while sum(self.unsent.values()) > self.limits.max_unsent:
+            # The greediest client gives way.
+            greediest = max(self.unsent, key=self.unsent.get)
+            del self.unsent[greediest]
+            greediest.abort()
 
-    async def work(self, function, *arguments):
+        async def write():
+            await response.prepare(request)
+            await response.write_eof()
+
+        try:
+            await asyncio.wait_for(write(), self.limits.client_seconds)
+        except asyncio.TimeoutError:
+            transport.abort()
+        except ConnectionError:
+            pass
+        finally:
+            self.unsent.pop(transport, None)
+
+    # What the server does for all at once.
+
+    @contextlib.contextmanager
+    def slot(self):
+        """The right to use the model."""
+        if self.requests >= self.limits.max_requests:
+            raise web.HTTPServiceUnavailable(
+                text="Too many requests at once", headers={"Retry-After": "1"}
+            )
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+    async def work(self, function, body):
         """Runs a function on a thread, off the loop that answers requests."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, function, *arguments)
+        return await loop.run_in_executor(self.pool, function, body)
 
-    def now(self):
-        return asyncio.get_running_loop().time()
+    def check_streams(self):
+        if not self.model.streams:
+            raise web.HTTPNotFound(
+                text="The model has no `step`: export it with StreamingModel.export"
+            )
 
-    def drop_idle_sessions(self):
-        oldest = self.now() - self.idle_seconds
-        for name, session in list(self.sessions.items()):
-            if not session.under_way and session.last_used < oldest:
-                del self.sessions[name]
+    def check_room(self, size=0):
+        size += sum(s.stream.state_bytes() for s in self.sessions.values())
+        if len(self.sessions) >= self.limits.max_sessions:
+            raise web.HTTPTooManyRequests(
+                text=f"There are {self.limits.max_sessions} sessions, the most"
+            )
+        if size > self.limits.max_session_bytes:
+            raise web.HTTPTooManyRequests(
+                text=f"All sessions may have {self.limits.max_session_bytes} bytes"
+            )
 
-    async def expire_sessions(self, application):
-        async def expire():
+    def forget_old_answers(self):
+        """Lets the answers that sessions keep have what their states leave."""
+        streams = [session.stream for session in self.sessions.values()]
+        size = sum(s.state_bytes() + len(s.answer) for s in streams)
+        for stream in streams:
+            if size <= self.limits.max_session_bytes:
+                break
+            size -= len(stream.answer)
+            stream.forget()
+
+    def find(self, request):
+        name = request.match_info["session"]
+        if name not in self.sessions:
+            raise web.HTTPNotFound(
+                text="There is no such session; an idle one ends by itself"
+            )
+        return name, self.sessions[name]
+
+    def use(self, name, session):
+        session.last_used = _now()
+        self.sessions.pop(name, None)
+        self.sessions[name] = session
+
+    async def watch(self, application):
+        """Ends idle sessions, and measures for how long the loop did not run."""
+
+        async def beat():
             while True:
-                await asyncio.sleep(min(self.idle_seconds, 10.0))
+                start = _now()
+                await asyncio.sleep(0.01)
+                self.longest_pause = max(self.longest_pause, _now() - start - 0.01)
                 self.drop_idle_sessions()
 
-        task = asyncio.create_task(expire())
+        task = asyncio.create_task(beat())
         yield
         task.cancel()
-        self.pool.shutdown()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def drop_idle_sessions(self):
+        while self.sessions:
+            name, session = next(iter(self.sessions.items()))
+            idle = _now() - session.last_used
+            if session.lock.locked() or idle < self.limits.idle_seconds:
+                break
+            del self.sessions[name]
 
 
-async def _read(request, known, defaults=None):
-    """The JSON object of a request, with defaults for what it leaves out."""
-    try:
-        text = await request.text()
-        # What stands outside of JSON's own rules, as NaN, is no number here.
-        body = json.loads(text, parse_constant=_refuse_constant) if text else {}
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body must be JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise Refusal(400, "The body must be a JSON object")
-    if body.keys() - known:
-        raise Refusal(400, f"Unknown: {sorted(body.keys() - known)}")
-    body = {**(defaults or {}), **body}
-    if known - body.keys():
-        raise Refusal(400, f"Missing: {sorted(known - body.keys())}")
-    return body
+class Refuse(asyncio.Protocol):
+    """Turns away a connection beyond the most that there may be."""
+
+    def connection_made(self, transport):
+        body = b'{"error": "Too many connections"}'
+        transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nRetry-After: 1\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        transport.close()
 
 
-def _refuse_constant(name):
-    raise ValueError(f"{name} is not a JSON number")
+def _now():
+    return asyncio.get_running_loop().time()
 
 
-def _error(status, message, headers=None):
-    return web.json_response({"error": message}, status=status, headers=headers)
+def _json(body):
+    return web.Response(body=body, content_type="application/json")
 
 
-async def run(server, arguments):
+def _error(error):
+    headers = {k: v for k, v in error.headers.items() if k in ("Allow", "Retry-After")}
+    # As bytes, of which the length is known.
+    response = _json(json.dumps({"error": error.text or error.reason}).encode())
+    response.set_status(error.status)
+    response.headers.update(headers)
+    return response
+
+
+@contextlib.asynccontextmanager
+async def listening(server):
+    """The server's address while it listens; at the end, it finishes what it began."""
+    limits = server.limits
     runner = web.AppRunner(
-        server.application(arguments.max_body),
+        server.application(),
         access_log=None,
-        shutdown_timeout=arguments.shutdown_seconds,
+        auto_decompress=False,
+        # Also how long a client may take for the head of its request.
+        keepalive_timeout=limits.client_seconds,
+        # For the rest of a body that was refused, so that its client reads why.
+        lingering_time=limits.client_seconds / 2,
+        # What a client can make the server keep of the head of a request.
+        max_line_size=2048,
+        max_field_size=2048,
+        max_headers=64,
+        read_bufsize=2**14,
+        shutdown_timeout=limits.shutdown_seconds,
     )
     await runner.setup()
+
+    def connect():
+        full = len(runner.server.connections) >= limits.max_connections
+        return Refuse() if full else runner.server()
+
+    loop = asyncio.get_running_loop()
+    # The loop takes so many new connections at once, and does nothing else meanwhile.
+    listener = await loop.create_server(connect, limits.host, limits.port, backlog=128)
+    host, port = listener.sockets[0].getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        listener.close()
+        await runner.cleanup()
+
+
+async def run(server):
+    """Serves until a signal says to stop."""
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    site = web.TCPSite(runner, arguments.host, arguments.port)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    print(f"Listening on http://{host}:{port}", flush=True)
-    await stop.wait()
-    print("Finishing the requests under way", flush=True)
-    await runner.cleanup()
+    loop = asyncio.get_running_loop()
+    signals = signal.SIGTERM, signal.SIGINT
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    async with listening(server) as address:
+        print(f"Listening on {address}", flush=True)
+        await stop.wait()
+        # From here on the system ends the process, whatever a thread is doing: at the
+        # next signal, or when the time is up.
+        for number in signals:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, server.limits.shutdown_seconds)
+        print("Finishing the requests under way", flush=True)
     print("Stopped", flush=True)
 
 
-def main():
+def parse(arguments=None):
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("saved_model")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    parser.add_argument("--max-batch", type=int, default=64, help="rows of a request")
-    parser.add_argument("--max-length", type=int, default=4096, help="steps of a row")
-    parser.add_argument("--max-body", type=int, default=2**20, help="bytes")
-    parser.add_argument("--max-sessions", type=int, default=1000)
-    parser.add_argument("--max-requests", type=int, default=200, help="at once")
-    parser.add_argument("--idle-seconds", type=float, default=600.0)
-    parser.add_argument("--shutdown-seconds", type=float, default=60.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    arguments = parser.parse_args()
+    add = parser.add_argument
+    add("saved_model")
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=8000, help="0 takes a free one")
+    add("--max-batch", type=int, default=64, help="rows of a request")
+    add("--max-length", type=int, default=4096, help="steps of a row")
+    add("--max-outputs", type=int, default=300_000, help="numbers in an answer")
+    add("--max-body", type=int, default=2**18, help="bytes of a request")
+    add("--max-sessions", type=int, default=1000)
+    add("--max-session-bytes", type=int, default=2**28, help="of all sessions")
+    add("--max-requests", type=int, default=200, help="at once")
+    add("--max-connections", type=int, default=800)
+    add("--max-unsent", type=int, default=2**27, help="bytes of waiting answers")
+    add("--client-seconds", type=float, default=10.0, help="to send and to read")
+    add("--idle-seconds", type=float, default=600.0, help="of a session")
+    add("--shutdown-seconds", type=float, default=30.0)
+    add("--threads", type=int, default=os.cpu_count(), help="that run the model")
+    return parser.parse_args(arguments)
+
+
+def main():
+    limits = parse()
+    # TensorFlow takes seconds to import, which `--help` need not wait for.
+    import gc
+
+    from served_model import ServedModel
+
     model = ServedModel(
-        arguments.saved_model, arguments.max_batch, arguments.max_length
+        limits.saved_model, limits.max_batch, limits.max_length, limits.max_outputs
     )
-    asyncio.run(run(Server(model, arguments), arguments))
+    # Python would search all of TensorFlow for garbage, and stop the loop meanwhile.
+    gc.collect()
+    gc.freeze()
+    # Clients that send no HTTP, or break off, are not worth a line each.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    asyncio.run(run(Server(model, limits)))
 
 
 if __name__ == "__main__":
