@@ -228,6 +228,47 @@ class NAMAttention(keras.layers.Layer):
         outputs = self.output_dense(outputs)
         return (outputs, memory) if return_memory else outputs
 
+    def initial_stream_state(self, batch_size):
+        return [ops.zeros((batch_size, *self.memory_shape), self._memory_dtype)]
+
+    def stream(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        use_causal_mask=False,
+        initial_memory=None,
+        return_memory=False,
+        return_attention_scores=False,
+        training=None,
+        *,
+        state,
+    ):
+        if not use_causal_mask:
+            raise ValueError(
+                "without `use_causal_mask=True` a query reads what follows"
+            )
+        if attention_mask is not None or initial_memory is not None:
+            raise ValueError("`attention_mask` and `initial_memory` do not go on")
+        outputs, memory = self(
+            query,
+            value,
+            key=key,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            use_causal_mask=True,
+            initial_memory=state[0],
+            return_memory=True,
+            return_attention_scores=return_attention_scores,
+            training=training,
+        )
+        return ((outputs, memory) if return_memory else outputs), [memory]
+
     def feature_map(self, x):
         """What makes queries and keys of their projections."""
         return unit_normalize(x)

@@ -88,29 +88,22 @@ class LSTMEncoder(keras.layers.Layer):
         self.bias = self._add_weight("bias", (gates,), self._draw_bias)
 
     def call(self, inputs, mask=None):
-        inputs = clear_masked(ops.cast(inputs, self.compute_dtype), mask)
-        kernel, recurrent_kernel, bias = (
-            ops.cast(w, self.compute_dtype)
-            for w in (self.kernel, self.recurrent_kernel, self.bias)
-        )
-        # Sums over many steps need more than half precision.
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        zeros = ops.zeros((ops.shape(inputs)[0], self.units), dtype)
-
-        def run(direction, inputs, mask):
-            projected = ops.matmul(inputs, kernel[direction]) + bias[direction]
-            outputs, _, _ = lstm_scan(
-                projected, recurrent_kernel[direction], zeros, zeros, mask
-            )
-            return ops.cast(outputs, self.compute_dtype)
-
-        forward = run(0, inputs, mask)
+        states = self._zeros(ops.shape(inputs)[0])
+        forward, _ = self._run(0, inputs, mask, states)
         if not self.bidirectional:
             return forward
         # A loop of its own: loops that do not depend on each other run side by side.
         mask = None if mask is None else ops.flip(mask, axis=1)
-        backward = run(1, ops.flip(inputs, axis=1), mask)
+        backward, _ = self._run(1, ops.flip(inputs, axis=1), mask, states)
         return ops.concatenate([forward, ops.flip(backward, axis=1)], axis=-1)
+
+    def initial_stream_state(self, batch_size):
+        if self.bidirectional:
+            raise ValueError("`bidirectional=True` needs the end of a sequence first")
+        return self._zeros(batch_size)
+
+    def stream(self, inputs, mask=None, *, state):
+        return self._run(0, inputs, mask, state)
 
     @property
     def num_directions(self):
@@ -129,6 +122,24 @@ class LSTMEncoder(keras.layers.Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "unit_forget_bias": self.unit_forget_bias,
         }
+
+    def _zeros(self, batch_size):
+        # Sums over many steps need more than half precision.
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return [ops.zeros((batch_size, self.units), dtype) for _ in "hc"]
+
+    def _run(self, direction, inputs, mask, states):
+        """The outputs of one direction, and its states after the last step."""
+        inputs, kernel, recurrent_kernel, bias = (
+            ops.cast(x, self.compute_dtype)
+            for x in (inputs, self.kernel, self.recurrent_kernel, self.bias)
+        )
+        inputs = clear_masked(inputs, mask)
+        projected = ops.matmul(inputs, kernel[direction]) + bias[direction]
+        outputs, *states = lstm_scan(
+            projected, recurrent_kernel[direction], *states, mask
+        )
+        return ops.cast(outputs, self.compute_dtype), states
 
     def _add_weight(self, name, shape, initializer):
         # Every direction is drawn like an LSTM of its own.

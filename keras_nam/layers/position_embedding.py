@@ -6,6 +6,7 @@ from keras import initializers
 from keras import ops
 
 from keras_nam.arguments import check_optional_integer
+from keras_nam.backend import require
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -68,12 +69,32 @@ class PositionEmbedding(keras.layers.Layer):
     def call(self, inputs):
         length = ops.shape(inputs)[1]
         if self.max_length is None:
-            return inputs + ops.cast(self._sinusoids(length, inputs), inputs.dtype)
+            return inputs + self._sinusoids(ops.arange(length), inputs)
         self._check_length(inputs.shape[1])
-        table = ops.cast(ops.convert_to_tensor(self.embeddings), inputs.dtype)
         # Fails beyond the table, where `table[:length]` would be what there is of it,
         # and the sum repeat a table of one row.
-        return inputs + ops.slice(table, (0, 0), (length, inputs.shape[-1]))
+        shape = (length, inputs.shape[-1])
+        return inputs + ops.slice(self._table(inputs), (0, 0), shape)
+
+    def initial_stream_state(self, batch_size):
+        return [ops.zeros((batch_size,), "int32")]
+
+    def stream(self, inputs, *, state):
+        (start,) = state
+        length = ops.cast(ops.shape(inputs)[1], "int32")
+        positions = ops.expand_dims(start, -1) + ops.arange(length, dtype="int32")
+        if self.max_length is None:
+            vectors = self._sinusoids(positions, inputs)
+        else:
+            self._check_length(inputs.shape[1])
+            positions = require(
+                ops.all(positions < self.max_length),
+                f"The table of positions has max_length={self.max_length} rows, and "
+                "the stream is longer.",
+                positions,
+            )
+            vectors = ops.take(self._table(inputs), positions, axis=0)
+        return inputs + vectors, [start + length]
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
@@ -87,15 +108,16 @@ class PositionEmbedding(keras.layers.Layer):
             ),
         }
 
-    def _sinusoids(self, length, inputs):
+    def _table(self, inputs):
+        return ops.cast(ops.convert_to_tensor(self.embeddings), inputs.dtype)
+
+    def _sinusoids(self, positions, inputs):
         channels = np.arange(inputs.shape[-1])
         rates = 10000.0 ** (-2.0 * (channels // 2) / inputs.shape[-1])
         shift = np.pi / 2 * (channels % 2)
-        positions = ops.cast(ops.arange(length), "float32")
-        return ops.sin(
-            ops.expand_dims(positions, -1) * rates.astype("float32")
-            + shift.astype("float32")
-        )
+        positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
+        angles = positions * rates.astype("float32") + shift.astype("float32")
+        return ops.cast(ops.sin(angles), inputs.dtype)
 
     def _check_length(self, length):
         if length is not None and length > self.max_length:

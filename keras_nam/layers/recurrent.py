@@ -8,6 +8,9 @@ from keras_nam import backend
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_states
 from keras_nam.arguments import fits
+from keras_nam.layers.streaming import check_forwards
+from keras_nam.layers.streaming import check_initial_state
+from keras_nam.layers.streaming import continue_outputs
 
 FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
@@ -18,8 +21,8 @@ class MemoryRNN(keras.layers.RNN):
     It differs from the stock layer where a memory needs it: states keep their full
     shapes and their precision under every dtype policy; an implicit mask is honoured
     together with `initial_state`; sequences of length 0 give zeros; `reset_state`
-    goes back to the initial states, which need not be zeros; and `trajectory` returns
-    what happened at every step.
+    goes back to the initial states, which need not be zeros; `trajectory` returns what
+    happened at every step; and `stream` goes on from the states of an earlier piece.
 
     Subclasses may override `run`, the recurrence over time, and the states that it
     starts from.
@@ -55,22 +58,36 @@ class MemoryRNN(keras.layers.RNN):
         # Keras fills `mask` from an implicit mask only if `sequences` is the single
         # tensor that was passed, but it always fills `<argument>_mask`.
         mask = sequences_mask if mask is None else mask
-        sequences, states, mask = self._prepare(sequences, initial_state, mask)
-        if sequences.shape[1] == 0:
-            shape = (ops.shape(sequences)[0], 0, self.cell.output_size)
-            outputs = ops.zeros(shape, self.compute_dtype)
-        else:
-            projected = self.cell.project(sequences)
-            outputs, states = self.run(projected, states, mask)
-            outputs = ops.cast(outputs, self.compute_dtype)
-        if mask is not None:
-            outputs = self._fill_masked(outputs, mask)
+        outputs, states = self._outputs_and_states(sequences, initial_state, mask)
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
                 variable.assign(ops.reshape(state, ops.shape(variable)))
         if not self.return_sequences:
             outputs = _last_step(outputs)
         return (outputs, *states) if self.return_state else outputs
+
+    def initial_stream_state(self, batch_size):
+        check_forwards(self)
+        last_output = ops.zeros((batch_size, self.cell.output_size), self.compute_dtype)
+        return [*self.cell.initial_states(batch_size), last_output]
+
+    def stream(
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        training=False,
+        sequences_mask=None,
+        *,
+        state,
+    ):
+        check_initial_state(initial_state)
+        mask = sequences_mask if mask is None else mask
+        *states, last_output = state
+        outputs, states = self._outputs_and_states(sequences, states, mask)
+        outputs, last_output = continue_outputs(self, outputs, mask, last_output)
+        returned = (outputs, *states) if self.return_state else outputs
+        return returned, [*states, last_output]
 
     def run(self, projected, states, mask):
         """Runs the recurrence over time.
@@ -169,6 +186,20 @@ class MemoryRNN(keras.layers.RNN):
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+    def _outputs_and_states(self, sequences, initial_state, mask):
+        """The outputs of all steps, and the states after the last one."""
+        sequences, states, mask = self._prepare(sequences, initial_state, mask)
+        if sequences.shape[1] == 0:
+            shape = (ops.shape(sequences)[0], 0, self.cell.output_size)
+            outputs = ops.zeros(shape, self.compute_dtype)
+        else:
+            projected = self.cell.project(sequences)
+            outputs, states = self.run(projected, states, mask)
+            outputs = ops.cast(outputs, self.compute_dtype)
+        if mask is not None:
+            outputs = self._fill_masked(outputs, mask)
+        return outputs, states
 
     def _prepare(self, sequences, initial_state, mask):
         """Checks and converts what a call was given, and turns time around."""

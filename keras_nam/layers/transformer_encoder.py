@@ -16,6 +16,7 @@ from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.linear_attention import LinearAttention
+from keras_nam.layers.streaming import streaming
 
 ATTENTIONS = ("nam", "softmax", "linear")
 
@@ -155,11 +156,42 @@ class NAMTransformerEncoder(keras.layers.Layer):
         mask=None,
     ):
         padding_mask = mask if padding_mask is None else padding_mask
+        return self._run(
+            self.attention_layer, inputs, padding_mask, use_causal_mask, training
+        )
+
+    def initial_stream_state(self, batch_size):
+        return streaming(self.attention_layer).initial_stream_state(batch_size)
+
+    def stream(
+        self,
+        inputs,
+        padding_mask=None,
+        use_causal_mask=False,
+        training=None,
+        mask=None,
+        *,
+        state,
+    ):
+        padding_mask = mask if padding_mask is None else padding_mask
+        after = []
+
+        def attention(*args, **kwargs):
+            outputs, new_state = streaming(self.attention_layer).stream(
+                *args, **kwargs, state=state
+            )
+            after.extend(new_state)
+            return outputs
+
+        outputs = self._run(attention, inputs, padding_mask, use_causal_mask, training)
+        return outputs, after
+
+    def _run(self, attention, inputs, padding_mask, use_causal_mask, training):
         # Past the normalisations, what stands under the mask would be in the gradients.
         inputs = clear_masked(inputs, padding_mask)
 
         def attend(x):
-            x = self.attention_layer(
+            x = attention(
                 x,
                 x,
                 value_mask=padding_mask,

@@ -1,80 +1,100 @@
 """A model that is fed piece by piece."""
 
+import inspect
+
 import keras
 from keras import ops
 from keras import tree
 
-# Layers that see more of a sequence than a state can carry from piece to piece.
-_LOOK_AROUND = (
-    keras.layers.Bidirectional,
-    keras.layers.MultiHeadAttention,
-    keras.layers.GroupQueryAttention,
-    keras.layers.Attention,
-    keras.layers.AdditiveAttention,
-    keras.layers.Conv1D,
-    keras.layers.SeparableConv1D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.AveragePooling1D,
-    keras.layers.MaxPooling1D,
-    keras.layers.GlobalAveragePooling1D,
-    keras.layers.GlobalMaxPooling1D,
-    keras.layers.Flatten,
-)
+from keras_nam.layers.streaming import streaming
+from keras_nam.models.time_steps import keeps_time_steps
 
 
 class _InitialState(keras.layers.Layer):
-    """The initial states of a recurrent layer for the batch size of its input."""
+    """The state before the first step for the batch size of its inputs."""
 
     def __init__(self, layer):
-        super().__init__(autocast=False, name=f"{layer.name}_initial_state")
+        super().__init__(autocast=False)
         self.supports_masking = True
-        self.initial_states = lambda batch: tree.flatten(_initial_states(layer, batch))
+        self.initial_state = layer.initial_stream_state
 
-    def call(self, sequences):
-        return self.initial_states(ops.shape(sequences)[0])
+    def call(self, inputs):
+        return self.initial_state(ops.shape(inputs)[0])
 
-    def compute_mask(self, sequences, mask):
+    def compute_mask(self, inputs, mask):
         return None
 
 
-class _WithStates(keras.layers.Layer):
-    """A recurrent layer that takes and returns its states."""
+class _WithState(keras.layers.Layer):
+    """A layer that takes and returns its state, called with all as keywords."""
 
-    def __init__(self, layer):
-        super().__init__(autocast=False, name=f"{layer.name}_with_states")
+    def __init__(self, layer, streaming, first, constants, name):
+        super().__init__(autocast=False, dtype=layer.dtype_policy, name=name)
         self.supports_masking = True
         self.layer = layer
+        self.streaming = streaming
+        self.first = first
+        self.constants = constants
+        self.names = inspect.signature(layer.call).parameters
 
-    def call(self, sequences, states, sequences_mask=None):
-        states = tree.pack_sequence_as(_initial_states(self.layer, 1), states)
-        flags = self.layer.return_state, self.layer.stateful
-        self.layer.return_state, self.layer.stateful = True, False
-        try:
-            outputs = self.layer(sequences, initial_state=states, mask=sequences_mask)
-        finally:
-            self.layer.return_state, self.layer.stateful = flags
-        return tree.flatten(outputs)
+    def call(self, arguments, state, arguments_mask=None):
+        layer = self.layer
+        arguments = {
+            name: tree.map_structure(
+                lambda x: layer.dtype_policy.convert_input(
+                    x, layer.autocast, layer.input_dtype
+                ),
+                value,
+            )
+            for name, value in arguments.items()
+        }
+        # As Keras does it in a call of the layer.
+        for name, mask in (arguments_mask or {}).items():
+            for target in (f"{name}_mask", "mask"):
+                if target in self.names and arguments.get(target) is None:
+                    arguments[target] = mask
+                    break
+        outputs, state = self.streaming.stream(
+            **{**self.constants, **arguments}, state=state
+        )
+        return [*tree.flatten(outputs), *state]
 
-    def compute_mask(self, sequences, mask):
-        outputs = [mask if self.layer.return_sequences else None]
-        return outputs + [None] * len(tree.flatten(_initial_states(self.layer, 1)))
+    def compute_mask(self, arguments, previous_mask):
+        if not self.layer.supports_masking:
+            return None
+        mask = arguments.get("mask")
+        if mask is None:
+            mask = previous_mask[self.first]
+        return self.layer.compute_mask(arguments[self.first], mask)
 
 
 class StreamingModel:
-    """Runs a model with recurrent layers on a sequence that arrives piece by piece.
+    """Runs a model on a sequence that arrives piece by piece.
 
-    All that a model of recurrent layers keeps of the past is their states. This class
+    All that such a model keeps of the past is the states of its layers. This class
     lays them open: a step takes them beside its inputs and returns them beside its
     outputs, so that a sequence fed in pieces of any lengths, down to single steps,
     gives what the model gives for the whole. A step costs the same however long the
     past is. The weights are those of the model.
 
+    Of the layers of the model, each goes on from a state or treats every time step, the
+    second axis of its inputs, by itself. Those with a state are
+
+    - `keras_nam.layers.NAM`, `LSAM` and `NAMTM`, `keras.layers.LSTM`, `GRU`,
+        `SimpleRNN` and `RNN`, and `keras_nam.layers.LSTMEncoder` in one direction;
+    - `keras_nam.layers.NAMAttention`, `LinearAttention`, and `NAMTransformerEncoder` on
+        one of them, if they are called with `use_causal_mask=True`;
+    - `keras_nam.layers.PositionEmbedding`, which counts on;
+    - a layer of your own with the methods `initial_stream_state(batch_size)`, which
+        returns a list of tensors `(batch_size, ...)`, and `stream(*args, state,
+        **kwargs)`, which takes the arguments of `call` and such a list, and returns
+        what `call` returns for these steps and the list after them.
+
+    Those without are Keras' layers and operations that are known to leave time alone,
+    such as `Dense`, `LayerNormalization` or `Add`. All others are refused.
+
     Args:
-        model: A functional model of which every layer that mixes time steps is
-            recurrent (`keras_nam.layers.NAM`, `LSAM` and `NAMTM`,
-            `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`) and runs forwards from
-            its own initial state.
+        model: A functional model.
 
     Example:
 
@@ -91,8 +111,8 @@ class StreamingModel:
     ```
 
     Raises:
-        ValueError: If the model is not functional, has no recurrent layer, or has a
-            layer that cannot be fed piece by piece.
+        ValueError: If the model is not functional, has no layer with a state, or has
+            one that cannot be fed piece by piece.
     """
 
     def __init__(self, model):
@@ -129,8 +149,7 @@ class StreamingModel:
         """Returns the state before the first step, a dictionary of tensors."""
         state = {}
         for name, layer in self._layers.items():
-            values = tree.flatten(_initial_states(layer, batch_size))
-            for i, value in enumerate(values):
+            for i, value in enumerate(layer.initial_stream_state(batch_size)):
                 state[f"{name}_state_{i}"] = value
         return state
 
@@ -183,35 +202,48 @@ class StreamingModel:
 
     def _build_step(self):
         states, new_states = {}, {}
+        # What has no time axis, such as the last output of a recurrent layer: tensors
+        # by their ids, which hold as long as the tensors live.
+        without_time = {}
 
-        def call(layer, *args, **kwargs):
-            if isinstance(layer, (keras.Model, *_LOOK_AROUND)):
-                raise ValueError(
-                    "Only recurrent layers and layers that treat every time step by "
-                    "itself can be fed piece by piece, and nested models have to be "
-                    f"unpacked. Received: layer '{layer.name}' of type {type(layer)}"
+        def call(operation, *args, **kwargs):
+            tensors = _symbolic((args, kwargs))
+            timeless = [id(x) in without_time for x in tensors]
+            if all(timeless):
+                outputs = operation(*args, **kwargs)
+                without_time.update({id(x): x for x in _symbolic(outputs)})
+                return outputs
+            if any(timeless):
+                raise _cannot_stream(
+                    operation,
+                    "it is called on single steps together with what holds for a whole "
+                    "sequence",
                 )
-            if not isinstance(layer, keras.layers.RNN):
-                return layer(*args, **kwargs)
-            sequences, *rest = args
-            _check_recurrent(layer, self._layers, rest, kwargs)
-            self._layers[layer.name] = layer
-            # Only a graph that is connected to its inputs can be cloned, so the states
-            # come from there at first, and are cut off below.
-            values = _InitialState(layer)(sequences)
-            inputs = {f"{layer.name}_state_{i}": x for i, x in enumerate(values)}
-            for name, x in inputs.items():
-                x.name = name
-            states.update(inputs)
-            outputs, *after = _WithStates(layer)(sequences, values)
+            if keeps_time_steps(operation, args, kwargs):
+                return operation(*args, **kwargs)
+            try:
+                outputs, state, after = self._with_state(operation, args, kwargs)
+            except ValueError as error:
+                # Keras wraps what happens in a call in lists of its arguments.
+                while isinstance(error.__context__, ValueError):
+                    error = error.__context__
+                raise _cannot_stream(operation, error) from error
+            first, *others = outputs
+            if not getattr(operation, "return_sequences", True):
+                others = outputs
+            without_time.update({id(x): x for x in others})
+            states.update(state)
             # Copies, because a model may not return the same tensor twice.
-            new_states.update(zip(inputs, map(ops.copy, after), strict=True))
-            return [outputs, *after] if layer.return_state else outputs
+            new_states.update(zip(state, map(ops.copy, after), strict=True))
+            return outputs
 
         piece = tree.map_structure(
-            lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name),
+            lambda x: keras.Input(
+                (None, *x.shape[2:])[: x.ndim - 1], dtype=x.dtype, name=x.name
+            ),
             self.model.input,
         )
+        without_time.update({id(x): x for x in _symbolic(piece) if x.ndim < 2})
         clone = keras.models.clone_model(
             self.model,
             input_tensors=piece,
@@ -220,8 +252,8 @@ class StreamingModel:
         )
         if not states:
             raise ValueError(
-                "Argument `model` must have a recurrent layer. Received: "
-                f"model={self.model} with layers "
+                "Argument `model` must have a layer that goes on from a state, for "
+                f"example a recurrent layer. Received: model={self.model} with layers "
                 f"{[layer.name for layer in self.model.layers]}"
             )
         self._state_specs = _specs(states)
@@ -234,6 +266,35 @@ class StreamingModel:
             name=f"{self.model.name}_step",
         )
 
+    def _with_state(self, layer, args, kwargs):
+        """Calls a layer that goes on from a state: `(outputs, state, state after)`."""
+        if not isinstance(layer, keras.layers.Layer):
+            raise ValueError("it is not known to treat every time step by itself")
+        streaming_layer = streaming(layer)
+        name = layer.name
+        while name in self._layers:
+            name = f"{name}_again"
+        self._layers[name] = streaming_layer
+        arguments = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+        tensors = {k: v for k, v in arguments.items() if _symbolic(v)}
+        # Only a graph that is connected to its inputs can be cloned, so the state comes
+        # from there at first, and is cut off below.
+        first = next(iter(tensors))
+        values = _InitialState(streaming_layer)(*_symbolic(tensors[first])[:1])
+        state = {f"{name}_state_{i}": x for i, x in enumerate(values)}
+        for key, x in state.items():
+            x.name = key
+        step = _WithState(
+            layer,
+            streaming_layer,
+            first,
+            {k: v for k, v in arguments.items() if k not in tensors},
+            f"{name}_with_state",
+        )
+        results = step(arguments=tensors, state=values)
+        count = len(results) - len(values)
+        return results[:count], state, results[count:]
+
     def _named(self, inputs):
         names = [x.name for x in tree.flatten(self.model.input)]
         return dict(zip(names, tree.flatten(inputs), strict=True))
@@ -245,35 +306,20 @@ class StreamingModel:
         return [f"outputs_{i}" for i in range(len(outputs))]
 
 
-def _check_recurrent(layer, known, rest, kwargs):
-    if layer.name in known:
-        raise ValueError(
-            "A recurrent layer that is used twice would need two states. Received: "
-            f"layer '{layer.name}'"
-        )
-    if layer.go_backwards:
-        raise ValueError(
-            "A layer that runs backwards needs the end of a sequence first. "
-            f"Received: layer '{layer.name}' with go_backwards=True"
-        )
-    if layer.unroll:
-        raise ValueError(
-            "A layer with `unroll=True` knows sequences of one length only. Received: "
-            f"layer '{layer.name}'"
-        )
-    if any(x is not None for x in (*rest[:1], kwargs.get("initial_state"))):
-        raise ValueError(
-            "A layer that starts from a state computed elsewhere cannot go on from "
-            f"the state of the last piece. Received: layer '{layer.name}' with "
-            "an `initial_state`"
-        )
+def _symbolic(structure):
+    return [x for x in tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
 
 
-def _initial_states(layer, batch_size):
-    """The initial states in the shapes in which the layer takes and returns them."""
-    if hasattr(layer, "cell") and hasattr(layer.cell, "initial_states"):
-        return layer.cell.initial_states(batch_size)
-    return layer.get_initial_state(batch_size)
+def _cannot_stream(operation, reason):
+    return ValueError(
+        "A model can be fed piece by piece if each of its layers goes on from a state "
+        "or is known to treat every time step by itself: recurrent layers and "
+        "`LSTMEncoder` that run forwards, causal `NAMAttention`, `LinearAttention` and "
+        "`NAMTransformerEncoder`, `PositionEmbedding`, Keras' layers and operations "
+        "that leave time alone, and a layer of your own with the methods "
+        "`initial_stream_state` and `stream`. Nested models have to be unpacked. "
+        f"Received: '{operation.name}' of type {type(operation)}: {reason}"
+    )
 
 
 def _specs(tensors):
