@@ -176,12 +176,23 @@ def fits(shape, expected):
     )
 
 
+def check_dense(name, tensor):
+    """Raises a `ValueError` for a ragged tensor."""
+    if hasattr(tensor, "row_lengths") or getattr(tensor, "ragged", False):
+        raise ValueError(
+            f"Argument `{name}` must be a dense tensor. Pad the rows with "
+            "`tensor.to_tensor()`, and pass `tf.sequence_mask(tensor.row_lengths())` "
+            f"as the mask. Received: {name} of type {type(tensor).__name__}"
+        )
+
+
 def check_rank(name, tensor, rank, meaning):
     """Raises a `ValueError` if `tensor` does not have `rank` axes."""
-    if len(_shape(tensor)) != rank:
+    shape = _shape(name, tensor)
+    if len(shape) != rank:
         raise ValueError(
             f"Argument `{name}` must have shape {meaning}. "
-            f"Received: {name}.shape={_shape(tensor)}"
+            f"Received: {name}.shape={shape}"
         )
 
 
@@ -194,11 +205,29 @@ def check_shape(name, tensor, expected, meaning):
         expected: Tuple of integers, `None` where any size will do.
         meaning: String. The expected shape in words.
     """
-    shape = _shape(tensor)
+    shape = _shape(name, tensor)
     if not fits(shape, tuple(expected)):
         raise ValueError(
             f"Argument `{name}` must have shape {meaning}, here {tuple(expected)}. "
             f"Received: {name}.shape={shape}"
+        )
+
+
+def check_mask(name, mask, shape):
+    """Raises a `ValueError` unless `mask` is boolean, or 0 and 1, one for each step.
+
+    Args:
+        name: String. The argument's name.
+        mask: The tensor or array that was passed.
+        shape: Tuple `(batch, time)`, `None` where a size is unknown.
+    """
+    check_shape(name, mask, shape, "(batch, time)")
+    dtype = str(mask.dtype if hasattr(mask, "dtype") else np.asarray(mask).dtype)
+    # Of numbers, some would be added to scores, and 0 mean what is seen.
+    if "bool" not in dtype and "int" not in dtype:
+        raise ValueError(
+            f"Argument `{name}` must be boolean, True where a step is seen. "
+            f"Received: {name}.dtype={dtype}"
         )
 
 
@@ -225,7 +254,8 @@ def check_states(owner, states, shapes):
             )
 
 
-def _shape(tensor):
+def _shape(name, tensor):
+    check_dense(name, tensor)
     return tuple(tensor.shape if hasattr(tensor, "shape") else np.shape(tensor))
 
 

@@ -9,6 +9,7 @@ from keras import regularizers
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_rate
 from keras_nam.arguments import fits
 from keras_nam.layers.attention_masks import clear_masked
@@ -73,10 +74,9 @@ class NAMAttention(keras.layers.Layer):
         value_mask: Boolean tensor of shape `(batch, source)`. Masked positions never
             enter the memory, whatever they hold.
         key_mask: Boolean tensor of shape `(batch, source)`, as `value_mask`.
-        attention_mask: Boolean tensor of shape `(batch, source)` or `(batch, 1,
-            source)`, as `value_mask`; or of shape `(batch, target, source)` with equal
-            rows. A memory cannot hide a position from some queries only. A mask of two
-            axes is refused where it could be of shape `(target, source)`.
+        attention_mask: Boolean tensor of shape `(batch, 1, source)`, as `value_mask`.
+            Masks with a row for each query are refused: a memory cannot hide a
+            position from some queries only.
         use_causal_mask: Boolean. Whether a query reads only what stands up to its own
             position. Query and source have the same length then.
         initial_memory: Tensor of shape `(batch, num_heads, value_dim, key_dim)` to
@@ -108,7 +108,7 @@ class NAMAttention(keras.layers.Layer):
 
     Raises:
         ValueError: If a size is not a positive integer, shapes do not fit together, or
-            `attention_mask` hides a position from some queries only.
+            `attention_mask` has a row for each query.
 
     Reference:
 
@@ -202,7 +202,7 @@ class NAMAttention(keras.layers.Layer):
         training=None,
     ):
         self._check_call(query, value, key, use_causal_mask, return_attention_scores)
-        mask = self._source_mask(query, value, attention_mask, value_mask, key_mask)
+        mask = self._source_mask(value, attention_mask, value_mask, key_mask)
         key = value if key is None else key
         if initial_memory is not None:
             initial_memory = ops.cast(initial_memory, self._memory_dtype)
@@ -212,7 +212,7 @@ class NAMAttention(keras.layers.Layer):
         same = key is value
         value = clear_masked(value, mask)
         key = value if same else clear_masked(key, mask)
-        query = clear_masked(query, query_mask)
+        query = clear_masked(query, query_mask, "query_mask")
 
         write, erase, read = self._gates(query, value, mask, training)
         outputs, memory = self.remember(
@@ -304,7 +304,7 @@ class NAMAttention(keras.layers.Layer):
         training=None,
     ):
         self._check_call(query, value, key, use_causal_mask, return_attention_scores)
-        self._source_mask(query, value, attention_mask, value_mask, key_mask)
+        self._source_mask(value, attention_mask, value_mask, key_mask)
         shape = self.compute_output_shape(query.shape, value.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)
         if not return_memory:
@@ -348,9 +348,12 @@ class NAMAttention(keras.layers.Layer):
     def _memory_dtype(self):
         return keras.backend.result_type(self.compute_dtype, "float32")
 
-    def _source_mask(self, query, value, attention_mask, value_mask, key_mask):
+    def _source_mask(self, value, attention_mask, value_mask, key_mask):
         return source_mask(
-            value.shape[:2], query.shape[1], attention_mask, value_mask, key_mask
+            tuple(value.shape[:2]),
+            attention_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
         )
 
     def _gates(self, query, value, mask, training):
@@ -373,6 +376,9 @@ class NAMAttention(keras.layers.Layer):
         return write, erase, read
 
     def _check_call(self, query, value, key, use_causal_mask, return_attention_scores):
+        for name, x in (("query", query), ("value", value), ("key", key)):
+            if x is not None:
+                check_rank(name, x, 3, "(batch, time, features)")
         given = tuple(None if x is None else x.shape[-1] for x in (query, value, key))
         if self.built and not fits(given, self._features):
             raise ValueError(

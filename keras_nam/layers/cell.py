@@ -31,6 +31,10 @@ class MemoryCell(keras.layers.Layer):
     def __init__(self, **kwargs):
         # States are wider than the inputs under a mixed policy, and must not be cast.
         super().__init__(autocast=False, **kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=2)
+
+    def build(self, input_shape):
+        self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: input_shape[-1]})
 
     @property
     def compute_dtype(self):

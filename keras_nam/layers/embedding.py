@@ -1,10 +1,12 @@
 """Embedding of tokens that knows which of them is padding."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
+from keras_nam.backend import numbers_of
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -50,12 +52,14 @@ class TokenEmbedding(keras.layers.Embedding):
         self.supports_masking = mask_token is not None
 
     def call(self, inputs):
-        if hasattr(inputs, "numpy") and ops.size(inputs) > 0:
-            lowest, highest = int(ops.min(inputs)), int(ops.max(inputs))
-            if lowest < 0 or highest >= self.input_dim:
+        tokens = numbers_of(inputs)
+        if tokens is not None and tokens.size:
+            lowest, highest = tokens.min(), tokens.max()
+            in_range = lowest >= 0 and highest < self.input_dim
+            if not in_range or (tokens != np.floor(tokens)).any():
                 raise ValueError(
-                    f"Tokens must lie between 0 and {self.input_dim - 1}. Received: "
-                    f"tokens between {lowest} and {highest}"
+                    f"Tokens must be integers between 0 and {self.input_dim - 1}. "
+                    f"Received: {tokens.dtype} tokens between {lowest} and {highest}"
                 )
         return super().call(inputs)
 

@@ -7,6 +7,7 @@ from keras import initializers
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
+from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_rate
 
 
@@ -47,6 +48,7 @@ class EncoderStack(keras.layers.Layer):
         dropout = check_rate("dropout", dropout)
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.intermediate_dim = intermediate_dim
@@ -63,6 +65,7 @@ class EncoderStack(keras.layers.Layer):
         )
 
     def build(self, inputs_shape):
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
         shape = self.build_order(inputs_shape)
         self.blocks = [self.make_block(f"block_{i}") for i in range(self.num_layers)]
         for block in self.blocks:
@@ -73,6 +76,7 @@ class EncoderStack(keras.layers.Layer):
         self.output_norm = self.make_output_norm(shape)
 
     def call(self, inputs, padding_mask=None, training=None, mask=None):
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
         mask = mask if padding_mask is None else padding_mask
         x = self.embed_order(inputs, mask, training)
         for block in self.blocks:

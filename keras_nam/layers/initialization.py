@@ -1,6 +1,8 @@
 """Initializers for layers that are made of several parts."""
 
+import keras
 from keras import initializers
+from keras import ops
 
 
 def clone_initializer(initializer):
@@ -11,3 +13,17 @@ def clone_initializer(initializer):
     if not isinstance(initializer, initializers.Initializer):
         return initializer
     return type(initializer).from_config(initializer.get_config())
+
+
+def drawn_wide(initializer):
+    """Returns an initializer that draws in float32 what is to be in half precision.
+
+    Orthogonal matrices, for one, are not to be had in bfloat16.
+    """
+
+    def draw(shape, dtype=None):
+        dtype = keras.backend.standardize_dtype(dtype)
+        wide = keras.backend.result_type(dtype, "float32")
+        return ops.cast(initializer(shape, dtype=wide), dtype)
+
+    return draw

@@ -3,12 +3,14 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_dense
 from keras_nam.backend import numbers_of
 from keras_nam.backend import require
 
 
 def check_width(name, features, width):
     """Raises a `ValueError` unless the last axis of `features` is `width`."""
+    check_dense(name, features)
     if len(features.shape) < 2 or features.shape[-1] != width:
         raise ValueError(
             f"Argument `{name}` must have shape (..., features), here (..., {width}). "

@@ -44,7 +44,7 @@ class LinearAttention(NAMAttention):
     ```
 
     Raises:
-        ValueError: As `NAMAttention`.
+        ValueError: As `NAMAttention`, or if `use_gates` or `use_erase` is given.
 
     Reference:
 
@@ -52,6 +52,12 @@ class LinearAttention(NAMAttention):
     """
 
     def __init__(self, num_heads, key_dim, value_dim=None, **kwargs):
+        for name in ("use_gates", "use_erase"):
+            if name in kwargs:
+                raise ValueError(
+                    f"Linear attention has no gates and never erases; `{name}` is an "
+                    f"argument of `NAMAttention`. Received: {name}={kwargs[name]}"
+                )
         super().__init__(num_heads, key_dim, value_dim, use_gates=False, **kwargs)
 
     @property

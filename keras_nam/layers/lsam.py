@@ -9,6 +9,7 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.layers.cell import MemoryCell
+from keras_nam.layers.initialization import drawn_wide
 from keras_nam.layers.projection import split_heads
 from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops import memory_read
@@ -97,6 +98,7 @@ class LSAMCell(MemoryCell):
         return ((self.units,), (self.num_heads, dim, dim))
 
     def build(self, input_shape):
+        super().build(input_shape)
         columns = 3 * self.units + 2 * self.num_heads
         self.kernel = self.add_weight(
             name="kernel",
@@ -107,7 +109,7 @@ class LSAMCell(MemoryCell):
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, columns),
-            initializer=self.recurrent_initializer,
+            initializer=drawn_wide(self.recurrent_initializer),
             regularizer=self.recurrent_regularizer,
         )
         self.bias = None

@@ -6,8 +6,10 @@ from keras import ops
 
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_rank
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.initialization import drawn_wide
 from keras_nam.ops.scan_lstm import lstm_scan
 
 
@@ -53,7 +55,8 @@ class LSTMEncoder(keras.layers.Layer):
     ```
 
     Raises:
-        ValueError: If `units` is not a positive integer.
+        ValueError: If `units` is not a positive integer, or inputs or mask have
+            another shape.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class LSTMEncoder(keras.layers.Layer):
         units = check_integer("units", units)
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.units = units
         self.bidirectional = check_boolean("bidirectional", bidirectional)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -78,6 +82,7 @@ class LSTMEncoder(keras.layers.Layer):
 
     def build(self, inputs_shape):
         features = inputs_shape[-1]
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: features})
         gates = 4 * self.units
         self.kernel = self._add_weight(
             "kernel", (features, gates), self.kernel_initializer
@@ -88,6 +93,7 @@ class LSTMEncoder(keras.layers.Layer):
         self.bias = self._add_weight("bias", (gates,), self._draw_bias)
 
     def call(self, inputs, mask=None):
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
         states = self._zeros(ops.shape(inputs)[0])
         forward, _ = self._run(0, inputs, mask, states)
         if not self.bidirectional:
@@ -144,7 +150,8 @@ class LSTMEncoder(keras.layers.Layer):
     def _add_weight(self, name, shape, initializer):
         # Every direction is drawn like an LSTM of its own.
         initializers_of_directions = [
-            clone_initializer(initializer) for _ in range(self.num_directions)
+            drawn_wide(clone_initializer(initializer))
+            for _ in range(self.num_directions)
         ]
 
         def draw(shape, dtype=None):

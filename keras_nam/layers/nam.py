@@ -99,6 +99,7 @@ class NAMCell(MemoryCell):
         return ((self.num_heads, value_dim, key_dim),)
 
     def build(self, input_shape):
+        super().build(input_shape)
         columns = self.num_heads * sum(self._head_sizes())
         self.kernel = self.add_weight(
             name="kernel",

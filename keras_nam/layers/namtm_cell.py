@@ -11,6 +11,7 @@ from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.initialization import drawn_wide
 from keras_nam.ops import memory_read
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
@@ -122,7 +123,9 @@ class NAMTMCell(MemoryCell):
         self.controller = keras.layers.LSTMCell(
             units,
             kernel_initializer=clone_initializer(self.kernel_initializer),
-            recurrent_initializer=clone_initializer(self.recurrent_initializer),
+            recurrent_initializer=drawn_wide(
+                clone_initializer(self.recurrent_initializer)
+            ),
             kernel_regularizer=self.kernel_regularizer,
             recurrent_regularizer=self.recurrent_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -171,6 +174,7 @@ class NAMTMCell(MemoryCell):
         return [*memories, read + first_cell, write + first_cell, hidden, carry]
 
     def build(self, input_shape):
+        super().build(input_shape)
         features, cells = input_shape[-1], self.num_tapes * self._cell_size()
         self.controller.build((None, features))
         self.value_dense.build((None, features))

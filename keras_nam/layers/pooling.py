@@ -4,6 +4,9 @@ import keras
 from keras import initializers
 from keras import ops
 
+from keras_nam.arguments import check_mask
+from keras_nam.arguments import check_rank
+
 
 @keras.saving.register_keras_serializable(package="keras_nam")
 class ClassToken(keras.layers.Layer):
@@ -29,9 +32,11 @@ class ClassToken(keras.layers.Layer):
     def __init__(self, embeddings_initializer="zeros", **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
 
     def build(self, inputs_shape):
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(1, 1, inputs_shape[-1]),
@@ -39,7 +44,9 @@ class ClassToken(keras.layers.Layer):
         )
 
     def call(self, inputs, mask=None):
-        del mask
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
+        if mask is not None:
+            check_mask("mask", mask, tuple(inputs.shape[:2]))
         shape = (ops.shape(inputs)[0], 1, inputs.shape[-1])
         token = ops.cast(ops.convert_to_tensor(self.embeddings), inputs.dtype)
         return ops.concatenate([ops.broadcast_to(token, shape), inputs], axis=1)
@@ -83,9 +90,13 @@ class MeanPooling(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
 
     def call(self, inputs, mask=None):
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
         valid = ops.ones(ops.shape(inputs)[:2], "bool")
+        if mask is not None:
+            check_mask("mask", mask, tuple(inputs.shape[:2]))
         valid = ops.expand_dims(valid if mask is None else ops.cast(mask, "bool"), -1)
         wide = keras.backend.result_type(inputs.dtype, "float32")
         x = ops.where(valid, ops.cast(inputs, wide), 0.0)

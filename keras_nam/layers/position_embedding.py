@@ -6,6 +6,7 @@ from keras import initializers
 from keras import ops
 
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rank
 from keras_nam.backend import require
 
 
@@ -51,6 +52,7 @@ class PositionEmbedding(keras.layers.Layer):
         max_length = check_optional_integer("max_length", max_length)
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.max_length = max_length
         self.embeddings_initializer = initializers.get(
             initializers.RandomNormal(stddev=0.02)
@@ -59,6 +61,7 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def build(self, inputs_shape):
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
         if self.max_length is not None:
             self.embeddings = self.add_weight(
                 name="embeddings",
@@ -67,6 +70,7 @@ class PositionEmbedding(keras.layers.Layer):
             )
 
     def call(self, inputs):
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
         length = ops.shape(inputs)[1]
         if self.max_length is None:
             return inputs + self._sinusoids(ops.arange(length), inputs)

@@ -6,6 +6,8 @@ from keras import tree
 
 from keras_nam import backend
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_mask
+from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_states
 from keras_nam.arguments import fits
 from keras_nam.layers.streaming import check_forwards
@@ -37,6 +39,15 @@ class MemoryRNN(keras.layers.RNN):
         # States are wider than the inputs under a mixed policy, and must not be cast.
         super().__init__(cell, autocast=False, **kwargs)
         self.input_spec = keras.layers.InputSpec(ndim=3)
+
+    @property
+    def variable_dtype(self):
+        """The dtype of the variables beside those of the cell: the states."""
+        return self.cell.compute_dtype
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        super().build(sequences_shape, initial_state_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
 
     @staticmethod
     def cell_arguments(kwargs):
@@ -226,6 +237,7 @@ class MemoryRNN(keras.layers.RNN):
         return sequences, states, mask
 
     def _check_arguments(self, sequences, initial_state, mask):
+        check_rank("sequences", sequences, 3, "(batch, time, features)")
         batch, length = tuple(sequences.shape)[:2]
         if self.unroll and length is None:
             raise ValueError(
@@ -233,12 +245,7 @@ class MemoryRNN(keras.layers.RNN):
                 f"Received: sequences.shape={tuple(sequences.shape)}"
             )
         if mask is not None:
-            mask_shape = tuple(tree.flatten(mask)[0].shape)
-            if not fits(mask_shape, (batch, length)):
-                raise ValueError(
-                    f"Argument `mask` must have shape (batch, time), here "
-                    f"{(batch, length)}. Received: mask.shape={mask_shape}"
-                )
+            check_mask("mask", tree.flatten(mask)[0], (batch, length))
         if initial_state is not None:
             states = tree.flatten(initial_state)
             check_states(type(self).__name__, states, self._shapes_of(states))

@@ -11,6 +11,7 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_positive
+from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_rate
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.attention_masks import clear_masked
@@ -114,6 +115,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
             )
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
         self.key_dim = key_dim
@@ -134,6 +136,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
 
     def build(self, inputs_shape):
         width = inputs_shape[-1]
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         if self.key_dim is None and isinstance(self.attention, str):
             check_divisible("features", width, "num_heads", self.num_heads)
         self.attention_layer = self._make_attention(
@@ -155,6 +158,7 @@ class NAMTransformerEncoder(keras.layers.Layer):
         training=None,
         mask=None,
     ):
+        check_rank("inputs", inputs, 3, "(batch, time, features)")
         padding_mask = mask if padding_mask is None else padding_mask
         return self._run(
             self.attention_layer, inputs, padding_mask, use_causal_mask, training

@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 
 
@@ -57,9 +59,11 @@ def memory_attention(
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        check_rank(name, x, 4, "(batch, time, heads, dim)")
     query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
     _check_shapes(query, key, value, write_gate, read_gate, mask, initial_memory)
-    dtype = value.dtype
+    dtype = floating_dtype(value)
     query, key, value, write_gate, read_gate, initial_memory = promote(
         query, key, value, write_gate, read_gate, initial_memory
     )
@@ -82,8 +86,6 @@ def memory_attention(
 
 
 def _check_shapes(query, key, value, write_gate, read_gate, mask, memory):
-    check_rank("query", query, 4, "(batch, query_time, heads, key_dim)")
-    check_rank("key", key, 4, "(batch, time, heads, key_dim)")
     batch, time, heads, key_dim = key.shape
     check_shape(
         "query",
@@ -101,7 +103,7 @@ def _check_shapes(query, key, value, write_gate, read_gate, mask, memory):
             "read_gate", read_gate, query.shape[:3], "(batch, query_time, heads)"
         )
     if mask is not None:
-        check_shape("mask", mask, (batch, time), "(batch, time)")
+        check_mask("mask", mask, (batch, time))
     if memory is not None:
         check_shape(
             "initial_memory",

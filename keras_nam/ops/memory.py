@@ -7,6 +7,7 @@ cells and layers of the package are these two, over time or all at once.
 from keras import ops
 
 from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 
 
@@ -43,7 +44,7 @@ def memory_read(memory, query, read_gate=None):
     value = matvec(wide, wide_query)
     if read_gate is not None:
         value = value * read_gate[..., None]
-    return ops.cast(value, query.dtype)
+    return ops.cast(value, floating_dtype(query))
 
 
 def memory_write(memory, key, value, write_gate=None, erase_gate=None):
@@ -97,7 +98,7 @@ def memory_write(memory, key, value, write_gate=None, erase_gate=None):
         value = value * write_gate[..., None]
     erase = 1.0 if erase_gate is None else erase_gate[..., None]
     written, _ = add_write(wide, key, value, erase, matvec(wide, key))
-    return ops.cast(written, memory.dtype)
+    return ops.cast(written, floating_dtype(memory))
 
 
 def add_write(memory, key, value, erase, recalled):

@@ -2,7 +2,9 @@
 
 from keras import ops
 
+from keras_nam.arguments import check_positive
 from keras_nam.ops.precision import at_least_float32
+from keras_nam.ops.precision import floating_dtype
 
 
 def unit_normalize(x, axis=-1, epsilon=1e-12):
@@ -19,7 +21,7 @@ def unit_normalize(x, axis=-1, epsilon=1e-12):
         epsilon: Float. The smallest norm that `x` is divided by.
 
     Returns:
-        Tensor of the shape and dtype of `x`.
+        Tensor of the shape and dtype of `x`; of integers, in float32.
 
     Example:
 
@@ -31,10 +33,7 @@ def unit_normalize(x, axis=-1, epsilon=1e-12):
     Raises:
         ValueError: If `epsilon` is not positive.
     """
-    if not epsilon > 0:
-        raise ValueError(
-            f"Argument `epsilon` must be a positive number. Received: epsilon={epsilon}"
-        )
+    epsilon = check_positive("epsilon", epsilon)
     x = ops.convert_to_tensor(x)
     wide = at_least_float32(x)
     # The result does not depend on this scale, so neither does the gradient.
@@ -46,4 +45,4 @@ def unit_normalize(x, axis=-1, epsilon=1e-12):
     # derivative at zero is infinite.
     norm = ops.sqrt(ops.where(below, 1.0, squared_norm))
     unit = wide * ops.where(below, 1.0 / epsilon, 1.0 / norm)
-    return ops.cast(unit, x.dtype)
+    return ops.cast(unit, floating_dtype(x))

@@ -10,6 +10,12 @@ def at_least_float32(x):
     return x
 
 
+def floating_dtype(x):
+    """The dtype of `x`, or of what becomes of it in a product if it is of integers."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return dtype if keras.backend.is_float_dtype(dtype) else "float32"
+
+
 def promote(*tensors):
     """Casts tensors to their common dtype, at least float32; `None` stays `None`."""
     tensors = [None if x is None else ops.convert_to_tensor(x) for x in tensors]

@@ -1,12 +1,15 @@
 """The memory over time: write, then read, at every step."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
@@ -59,7 +62,7 @@ def memory_scan(
         implementation: String. `"recurrent"` goes step by step and keeps no memory
             matrix for the gradient; `"chunked"` solves chunks of the sequence as
             triangular systems; `"token"` treats the whole sequence as one chunk;
-            `"auto"` chooses by length and device.
+            `"auto"` chooses by length.
         chunk_size: Integer, the number of steps per chunk of `"chunked"`. The result
             does not depend on it.
 
@@ -89,6 +92,8 @@ def memory_scan(
         Rule](https://arxiv.org/abs/2406.06484)
     """
     chunk_size = check_implementation(implementation, chunk_size)
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        check_rank(name, x, 4, "(batch, time, heads, dim)")
     operands = (
         query,
         key,
@@ -119,28 +124,31 @@ class MemoryScan(keras.Operation):
         _check_shapes(
             query, key, value, write_gate, erase_gate, read_gate, memory, mask
         )
-        dtype = value.dtype
+        dtype = floating_dtype(value)
         never_erases = isinstance(erase_gate, (int, float)) and erase_gate == 0
         query, key, value, write, erase, read, memory = promote(
             query, key, value, write_gate, erase_gate, read_gate, memory
         )
-        if mask is not None:
-            step = ops.cast(mask, "bool")
-            # Not a product: what stands under a mask may be infinite or NaN.
-            query, key, value = (
-                ops.where(step[:, :, None, None], x, 0.0) for x in (query, key, value)
-            )
-            write, erase, read = (
-                None if gate is None else ops.where(step[:, :, None], gate, 0.0)
-                for gate in (write, erase, read)
-            )
-        if write is not None:
-            value = value * ops.expand_dims(write, -1)
         if never_erases:
             erase = None
         else:
             gates = ops.ones(ops.shape(key)[:-1], key.dtype)
             erase = gates if erase is None else erase * gates
+
+        # What is masked or not finite is taken out, and what depends on the latter is
+        # set to NaN at the end. Products of whole chunks would carry a NaN to the
+        # steps before it, as 0 * NaN.
+        readable = _is_finite(query, read)
+        writable = _is_finite(key, value, write, erase)
+        lost, unreadable = ~writable, ~readable
+        if mask is not None:
+            step = ops.cast(mask, "bool")[:, :, None]
+            lost, unreadable = lost & step, unreadable & step
+            readable, writable = readable & step, writable & step
+        query, read = _keep(readable, query, read)
+        key, value, write, erase = _keep(writable, key, value, write, erase)
+        if write is not None:
+            value = value * ops.expand_dims(write, -1)
 
         implementation, chunk_size = self._choose(query)
         if implementation == "recurrent":
@@ -153,6 +161,9 @@ class MemoryScan(keras.Operation):
             outputs, memory = chunked_scan(query, key, value, erase, memory, chunk_size)
         if read is not None:
             outputs = outputs * ops.expand_dims(read, -1)
+        unreadable = unreadable | (ops.cumsum(ops.cast(lost, "int32"), axis=1) > 0)
+        outputs = ops.where(unreadable[..., None], np.nan, outputs)
+        memory = ops.where(ops.any(lost, axis=1)[..., None, None], np.nan, memory)
         return ops.cast(outputs, dtype), memory
 
     def compute_output_spec(
@@ -164,7 +175,9 @@ class MemoryScan(keras.Operation):
         batch, _, heads, key_dim = query.shape
         wide = keras.backend.result_type(value.dtype, "float32")
         return (
-            keras.KerasTensor((*query.shape[:3], value.shape[-1]), value.dtype),
+            keras.KerasTensor(
+                (*query.shape[:3], value.shape[-1]), floating_dtype(value)
+            ),
             keras.KerasTensor((batch, heads, value.shape[-1], key_dim), wide),
         )
 
@@ -196,8 +209,6 @@ def check_implementation(implementation, chunk_size):
 
 
 def _check_shapes(query, key, value, write, erase, read, memory, mask):
-    check_rank("query", query, 4, "(batch, time, heads, key_dim)")
-    check_rank("value", value, 4, "(batch, time, heads, value_dim)")
     steps, key_dim, value_dim = query.shape[:3], query.shape[-1], value.shape[-1]
     check_shape("key", key, query.shape, "(batch, time, heads, key_dim)")
     check_shape("value", value, (*steps, value_dim), "(batch, time, heads, value_dim)")
@@ -212,7 +223,24 @@ def _check_shapes(query, key, value, write, erase, read, memory, mask):
             "(batch, heads, value_dim, key_dim)",
         )
     if mask is not None:
-        check_shape("mask", mask, steps[:2], "(batch, time)")
+        check_mask("mask", mask, steps[:2])
+
+
+def _is_finite(*tensors):
+    """Whether all of a token is, for tensors `(batch, time, heads, ...)` or `None`."""
+    tensors = [x for x in tensors if x is not None]
+    return ops.isfinite(
+        sum(ops.sum(x, axis=-1) if len(x.shape) == 4 else x for x in tensors)
+    )
+
+
+def _keep(tokens, *tensors):
+    """The tensors with zeros in all other tokens; `None` stays `None`."""
+
+    def keep(x):
+        return ops.where(tokens[..., None] if len(x.shape) == 4 else tokens, x, 0.0)
+
+    return tuple(None if x is None else keep(x) for x in tensors)
 
 
 def _zero_memory(key, value):

@@ -1,12 +1,16 @@
 """Wrong arguments are named, with what was expected and what was received."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
+from backends import needs_tensorflow
 from cases import FEATURES
 from cases import make_layer
 
 from keras_nam import layers
+from keras_nam import ops
 
 WRONG = [
     (layers.NAM, {"units": 0}, "`units` must be a positive integer"),
@@ -43,9 +47,18 @@ def test_wrong_init_arguments(layer_class, arguments, message):
         layer_class(**arguments)
 
 
-def test_wrong_rank(case):
+def test_wrong_rank_and_width(case):
     with pytest.raises(ValueError, match="expected ndim=3, found ndim=2"):
         make_layer(case)(np.zeros((2, FEATURES), "float32"))
+    layer = make_layer(case)
+    layer(np.zeros((2, 3, FEATURES), "float32"))
+    with pytest.raises(ValueError, match=f"expected axis -1 .* {FEATURES}"):
+        layer(np.zeros((2, 3, FEATURES + 1), "float32"))
+    states = layer.cell.get_initial_state(2)
+    with pytest.raises(ValueError, match=f"expected axis -1 .* {FEATURES}"):
+        layer.cell(np.zeros((2, FEATURES + 1), "float32"), states)
+    with pytest.raises(ValueError, match="expected ndim=2, found ndim=3"):
+        layer.cell(np.zeros((2, 3, FEATURES), "float32"), states)
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
@@ -137,9 +150,65 @@ def test_tape_as_long_as_the_sequence():
         layers.NAMTM(6, num_tapes=2, tape_length=None, stateful=True)(x)
 
 
+@needs_tensorflow
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: layers.NAM(4)(x),
+        lambda x: layers.NAMAttention(2, 3)(x, x),
+        lambda x: layers.NAMTransformerEncoder(4, 2)(x),
+        lambda x: layers.IBERTEncoder(1, 2, 4)(x),
+        lambda x: layers.LSTMEncoder(4)(x),
+        lambda x: layers.PositionEmbedding()(x),
+        lambda x: layers.ClassToken()(x),
+        lambda x: layers.MeanPooling()(x),
+        lambda x: layers.NAMClassifier(3)(x),
+        lambda x: ops.memory_scan(x[..., None], x[..., None], x[..., None], None),
+        lambda x: ops.memory_attention(x[..., None], x[..., None], x[..., None]),
+    ],
+)
+def test_ragged_tensors_are_refused_with_what_to_do(call):
+    import tensorflow as tf
+
+    x = tf.RaggedTensor.from_row_lengths(np.ones((5, 4), "float32"), [2, 3])
+    with pytest.raises(ValueError, match=r"(?s)to_tensor\(\).*sequence_mask.*Received"):
+        call(x)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LSTMEncoder(4),
+        layers.PositionEmbedding(),
+        layers.PositionEmbedding(max_length=9),
+        layers.ClassToken(),
+        layers.MeanPooling(),
+        layers.NAMTransformerEncoder(4, 2),
+        layers.IBERTEncoder(1, 2, 4),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_sequences_have_three_axes_and_masks_their_length(layer):
+    for shape in ((2, 4), (2, 3, 4, 4)):
+        with pytest.raises(ValueError, match="expected ndim=3"):
+            layer(np.zeros(shape, "float32"))
+        with pytest.raises(ValueError, match="expected ndim=3"):
+            layer(keras.Input(shape[1:]))
+    x = np.zeros((2, 3, 4), "float32")
+    layer(x)
+    if layer.weights:
+        with pytest.raises(ValueError, match="expected axis -1"):
+            layer(np.zeros((2, 3, 5), "float32"))
+    if "mask" in inspect.signature(layer.call).parameters:
+        for shape in ((2, 4), (2, 1), (3,), (2, 3, 1)):
+            with pytest.raises(ValueError, match=r"must have shape.*Received"):
+                layer(x, mask=np.ones(shape, bool))
+
+
 def test_tokens_out_of_range():
     layer = layers.TokenEmbedding(5, 4)
-    for tokens in ([[0, 5]], [[-1, 2]]):
+    for tokens in ([[0, 5]], [[-1, 2]], [[0.0, 1.5]], [[np.nan, 1.0]]):
         with pytest.raises(ValueError, match=r"between 0 and 4. Received: "):
             layer(np.array(tokens))
+    assert layer(np.array([[0.0, 4.0]])).shape == (1, 2, 4)
     assert layer(np.zeros((2, 0), "int32")).shape == (2, 0, 4)

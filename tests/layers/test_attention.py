@@ -176,38 +176,55 @@ def test_attention_masks_that_are_padding():
     layer, x = make("nam"), normal(2, 4, WIDTH)
     mask = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)
     expected = layer(x, x, value_mask=mask)
-    full = np.repeat(mask[:, None], 4, axis=1)
     for given_mask in (
-        mask,
         mask[:, None],
         mask[:, None, None],
-        full,
-        ops.convert_to_tensor(full),
+        mask[:, None].astype("int32"),
+        ops.convert_to_tensor(mask[:, None]),
     ):
         np.testing.assert_array_equal(layer(x, x, attention_mask=given_mask), expected)
     key_mask = np.array([[1, 1, 0, 1]] * 2, bool)
     np.testing.assert_array_equal(
-        layer(x, x, attention_mask=mask, key_mask=key_mask),
+        layer(x, x, attention_mask=mask[:, None], key_mask=key_mask),
         layer(x, x, value_mask=mask & key_mask),
     )
+    inputs = [keras.Input((None, WIDTH)), keras.Input((1, None), dtype="bool")]
+    outputs = layer(inputs[0], inputs[0], attention_mask=inputs[1])
+    model = keras.Model(inputs, outputs)
+    np.testing.assert_allclose(model([x, mask[:, None]]), expected, atol=1e-6)
 
 
-def test_an_attention_mask_that_has_two_readings_is_refused():
-    x = np.zeros((4, 4, WIDTH), "float32")
-    with pytest.raises(ValueError, match="two axes"):
-        make("nam")(x, x, attention_mask=np.tril(np.ones((4, 4), bool)))
-    make("nam")(x, x, attention_mask=np.ones((4, 1, 4), bool))
+@pytest.mark.parametrize("kind", ["nam", "linear"])
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (2, 4), (2, 4, 4), (2, 1, 4, 4)])
+def test_attention_masks_that_a_memory_cannot_honour(kind, shape):
+    layer, x = make(kind), normal(2, 4, WIDTH)
+    with pytest.raises(ValueError, match=r"(?s)padding mask of shape.*Received: "):
+        layer(x, x, attention_mask=np.ones(shape, bool))
+    # A mask is refused for its shape alone, so that every way to call agrees.
+    for sizes in (shape[1:], [None] * len(shape[1:])):
+        inputs = keras.Input((None, WIDTH)), keras.Input(sizes, dtype="bool")
+        with pytest.raises(ValueError, match=r"(?s)padding mask of shape.*Received: "):
+            layer(inputs[0], inputs[0], attention_mask=inputs[1])
 
 
-def test_attention_masks_that_a_memory_cannot_honour():
+@pytest.mark.parametrize("name", ["query_mask", "value_mask", "key_mask"])
+def test_masks_are_boolean_and_as_long_as_what_they_mask(name):
     layer, x = make("nam"), normal(2, 4, WIDTH)
-    with pytest.raises(ValueError, match="use_causal_mask=True"):
-        layer(x, x, attention_mask=np.tril(np.ones((2, 4, 4), bool)))
-    symbolic = keras.Input((4, WIDTH)), keras.Input((4, 4), dtype="bool")
-    with pytest.raises(ValueError, match="padding mask"):
-        layer(symbolic[0], symbolic[0], attention_mask=symbolic[1])
-    with pytest.raises(ValueError, match="must have shape"):
-        layer(x, x, attention_mask=np.ones(4, bool))
+    source = normal(2, 5, WIDTH)
+    length = 4 if name == "query_mask" else 5
+    layer(x, source, **{name: np.ones((2, length), "int32")})
+    for wrong in (9 - length, 1):
+        with pytest.raises(ValueError, match=rf"`{name}` must have shape.*Received: "):
+            layer(x, source, **{name: np.ones((2, wrong), bool)})
+    # It might be meant to be added to scores, with 0 where a position is seen.
+    with pytest.raises(ValueError, match=rf"`{name}` must be boolean.*Received: "):
+        layer(x, source, **{name: np.zeros((2, length), "float32")})
+
+
+def test_linear_attention_has_neither_gates_nor_erasures():
+    for name in ("use_gates", "use_erase"):
+        with pytest.raises(ValueError, match=rf"`{name}` .*Received: {name}=True"):
+            layers.LinearAttention(2, 3, **{name: True})
 
 
 @needs_tensorflow
@@ -363,9 +380,9 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match="features of the sizes"):
         make("nam")(x, x[..., :3])
     for mask in (np.ones((4, 4), bool), np.ones((2, 3), bool)):
-        with pytest.raises(ValueError, match="Masks of the source"):
-            make("nam")(x, x, attention_mask=mask)
-        with pytest.raises(ValueError, match="Masks of the source"):
+        with pytest.raises(ValueError, match="`attention_mask` must have shape"):
+            make("nam")(x, x, attention_mask=mask[:, None])
+        with pytest.raises(ValueError, match="`value_mask` must have shape"):
             make("nam")(x, x, value_mask=mask)
     with pytest.raises(ValueError, match="initial_memory"):
         make("nam")(x, x, initial_memory=np.zeros((2, 2, 3, 3), "float32"))

@@ -1,6 +1,7 @@
 """What Keras expects of every layer."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from backends import dtype_of
@@ -206,6 +207,21 @@ def test_half_precision_stays_close_and_keeps_wide_states(case, policy):
     # Wide states carry what half precision would round away.
     carried, *_ = half(x, initial_state=half_states)
     assert np.isfinite(np.float32(carried)).all()
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_stateful_layers_keep_wide_states_under_half_policies(case, policy):
+    x = 0.1 * np.random.normal(size=(2, 40, FEATURES)).astype("float32")
+    whole = make_layer(case, return_sequences=True, dtype=policy)
+    expected = np.float32(whole(x))
+    layer = make_layer(case, return_sequences=True, stateful=True, dtype=policy)
+    layer.build((2, 1, FEATURES))
+    layer.cell.set_weights(whole.cell.get_weights())
+    pieces = [np.float32(layer(x[:, t : t + 1])) for t in range(40)]
+    assert all(dtype_of(state) == "float32" for state in layer.states)
+    # What is carried from piece to piece is not rounded, but outputs are.
+    error = np.abs(np.concatenate(pieces, axis=1) - expected).max()
+    assert error <= 2 * ml_dtypes.finfo(policy).eps * np.abs(expected).max()
 
 
 def test_cell_in_a_stock_rnn_keeps_wide_states(case):
