@@ -175,7 +175,7 @@ class Client:
             if self.random.random() < 0.3:
                 # A connection that breaks before, during or after the step.
                 patience = self.random.random() * 0.05
-                with contextlib.suppress(asyncio.TimeoutError):
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.ask(*step), patience)
             answer = await self.ask(*step)
             at = min(at + piece, length)

@@ -143,8 +143,9 @@ class Server:
     async def receive(self, request):
         """The body of a request. Its client holds no slot until it is here."""
         try:
-            return await asyncio.wait_for(request.read(), self.limits.client_seconds)
-        except asyncio.TimeoutError:
+            async with asyncio.timeout(self.limits.client_seconds):
+                return await request.read()
+        except TimeoutError:
             raise web.HTTPRequestTimeout(
                 text=f"A body must arrive in {self.limits.client_seconds} seconds"
             ) from None
@@ -181,14 +182,11 @@ class Server:
             greediest = max(self.unsent, key=self.unsent.get)
             del self.unsent[greediest]
             greediest.abort()
-
-        async def write():
-            await response.prepare(request)
-            await response.write_eof()
-
         try:
-            await asyncio.wait_for(write(), self.limits.client_seconds)
-        except asyncio.TimeoutError:
+            async with asyncio.timeout(self.limits.client_seconds):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
             transport.abort()
         except ConnectionError:
             pass
