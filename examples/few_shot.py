@@ -59,7 +59,7 @@ def load_data(arguments, seed):
     if arguments.data == "digits":
         images, labels = datasets.digits()
     else:
-        images, labels, _ = datasets.glyphs(arguments.fonts)
+        images, labels = datasets.glyphs(arguments.fonts)
     rng = np.random.default_rng(seed)
     classes = rng.permutation(np.unique(labels))
     base = classes[: arguments.base_classes]

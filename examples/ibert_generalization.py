@@ -29,7 +29,6 @@ from keras_nam import datasets
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import tokenizers
-from keras_nam.datasets.tokens import PAD
 
 DIGIT_TASKS = ("copy", "reverse", "addition")
 TEXT_TASKS = ("words", "characters")
@@ -115,7 +114,8 @@ def build_model(name, tokenizer, arguments):
     }
     if tokenizer is not None:
         return models.masked_lm(core, tokenizer, **further)
-    return models.token_tagger(core, 16, mask_token=PAD, **further)
+    padding = datasets.task_tokenizer(arguments.task).pad_token_id
+    return models.token_tagger(core, 16, mask_token=padding, **further)
 
 
 def make_metric(task):

@@ -106,7 +106,7 @@ def load_images(task, seed):
     if task == "digits":
         images, labels = datasets.digits()
     else:
-        images, labels, _ = datasets.glyphs(max_classes=80)
+        images, labels = datasets.glyphs(max_classes=80)
     rng = np.random.default_rng(seed)
     classes = rng.permutation(np.unique(labels))
     half, quarter = len(classes) // 2, len(classes) // 4
@@ -143,7 +143,7 @@ def make_hypermodel(name, task, data, steps, epochs, seed):
         sizes["num_classes"] = info.num_classes
     return MODELS[name](
         **sizes,
-        padding_token=int(datasets.encode(".", task)[0]),
+        padding_token=datasets.task_tokenizer(task).pad_token_id,
         epochs=epochs,
         rows_per_epoch=max(1, BATCH_SIZE * steps // epochs),
         seed=seed,

@@ -6,25 +6,37 @@ NumPy is all it needs, so that the tasks of `keras_nam.datasets` need no more ei
 import math
 import numbers
 import operator
+import os
+from pathlib import Path
 
 import numpy as np
 
+# What an axis of a tensor can have at most.
+LARGEST = 2**31 - 1
 
-def check_integer(name, value, at_least=1):
-    """Returns `value` as an `int`, or raises a `ValueError` if it is too small."""
+
+def check_integer(name, value, at_least=1, at_most=LARGEST):
+    """Returns `value` as an `int`, or raises a `ValueError` if it is out of range."""
     try:
         # True and False pass for 1 and 0 in Python, but never as a length or a size.
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < at_least:
-        expected = f"an integer of at least {at_least}"
+    if number is None or not at_least <= number <= at_most:
+        expected = "a positive integer"
+        if at_least != 1:
+            expected = f"an integer of at least {at_least}"
+        if number is not None and number > at_most:
+            expected += f" and at most {at_most}"
         raise ValueError(
-            f"Argument `{name}` must be "
-            f"{'a positive integer' if at_least == 1 else expected}. "
-            f"Received: {name}={value!r}"
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
     return number
+
+
+def check_seed(name, value):
+    """Returns a non-negative `int` of any size, or raises a `ValueError`."""
+    return check_integer(name, value, at_least=0, at_most=math.inf)
 
 
 def check_optional_integer(name, value, at_least=1):
@@ -46,13 +58,17 @@ def check_range(low_name, low, high_name, high, at_least=1):
 
 def check_number(name, value, at_least=-math.inf, below=math.inf):
     """Returns `value` as a `float`, or raises a `ValueError` if it is out of range."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not at_least <= value < below:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        number = float(value) if is_number else math.nan
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and at_least <= number < below):
         raise ValueError(
-            f"Argument `{name}` must be a number of at least {at_least} and below "
-            f"{below}. Received: {name}={value!r}"
+            f"Argument `{name}` must be a finite number of at least {at_least} and "
+            f"below {below}. Received: {name}={value!r}"
         )
-    return float(value)
+    return number
 
 
 def check_rate(name, value):
@@ -136,7 +152,7 @@ def check_list(name, value, classes, expected, at_least=0):
         or not all(isinstance(item, classes) for item in items)
     ):
         raise ValueError(
-            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
+            f"Argument `{name}` must be {expected}. Received: {_described(name, value)}"
         )
     return items
 
@@ -158,6 +174,84 @@ def check_verbose(value, choices=(0, 1, 2)):
         f'Argument `verbose` must be one of {choices} or "auto". '
         f"Received: verbose={value!r}"
     )
+
+
+def check_strings(name, values, classes=str, at_least=0):
+    """`check_list` of strings, which must be valid Unicode."""
+    expected = f"a list of strings{', at least one' if at_least else ''}"
+    strings = check_list(name, values, classes, expected, at_least)
+    for string in strings:
+        if isinstance(string, str) and not _is_unicode(string):
+            raise ValueError(
+                f"Argument `{name}` must hold valid Unicode. Received: {string!r}"
+            )
+    return strings
+
+
+def check_integers(name, values, ranks=1, at_least=0, at_most=LARGEST):
+    """Returns an integer array, or raises a `ValueError` unless `values` are one.
+
+    Args:
+        name: String. The argument's name.
+        values: Array, tensor, range, or nested list of integers.
+        ranks: Integer or tuple of integers, the numbers of axes it may have.
+        at_least: Integer, the smallest number that may be in it.
+        at_most: Integer, the largest one.
+    """
+    ranks = (ranks,) if isinstance(ranks, int) else ranks
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # Rows of different lengths.
+        array = np.array(None)
+    # An empty list has no integer type of its own.
+    if array.size == 0 and array.dtype == np.float64:
+        array = array.astype(np.int32)
+    if array.dtype.kind not in "iu" or array.ndim not in ranks:
+        raise ValueError(
+            f"Argument `{name}` must hold integers, with "
+            f"{' or '.join(map(str, ranks))} axes. Received: {_described(name, values)}"
+        )
+    if array.size and not at_least <= array.min() <= array.max() <= at_most:
+        raise ValueError(
+            f"Argument `{name}` must hold integers from {at_least} to {at_most}. "
+            f"Received: {name} from {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def check_numbers(name, values):
+    """Returns an array of one axis or more, or raises a `ValueError`."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # Rows of different lengths.
+        array = np.array(None)
+    # Types that NumPy does not know itself, as bfloat16, have the kind V.
+    if array.dtype.kind not in "iufbV" or array.ndim == 0:
+        raise ValueError(
+            f"Argument `{name}` must be an array of numbers. "
+            f"Received: {_described(name, values)}"
+        )
+    return array
+
+
+def check_path(name, value):
+    """Returns `value` as a `Path`, or raises a `ValueError` unless it names one."""
+    text = str(value) if isinstance(value, (str, os.PathLike)) else ""
+    if not text or "\0" in text or not _is_unicode(text):
+        raise ValueError(
+            f"Argument `{name}` must be a string or a path. Received: {name}={value!r}"
+        )
+    return Path(value).expanduser()
+
+
+def check_cells(shape, **received):
+    """Raises a `ValueError` if an array of such a shape has more cells than fit."""
+    if math.prod(max(1, size) for size in shape) > LARGEST:
+        arguments = ", ".join(f"{name}={size}" for name, size in received.items())
+        raise ValueError(
+            f"An array may have at most {LARGEST} cells, and this one would have the "
+            f"shape {tuple(shape)}. Received: {arguments}"
+        )
 
 
 def check_divisible(name, value, divisor_name, divisor):
@@ -257,6 +351,19 @@ def check_states(owner, states, shapes):
 def _shape(name, tensor):
     check_dense(name, tensor)
     return tuple(tensor.shape if hasattr(tensor, "shape") else np.shape(tensor))
+
+
+def _is_unicode(string):
+    """Whether a string has no half of a character, which no encoding knows."""
+    return string.isascii() or not any("\ud800" <= x <= "\udfff" for x in string)
+
+
+def _described(name, values):
+    """What was passed in few words: a shape and a type, or the thing itself."""
+    if hasattr(values, "shape") and hasattr(values, "dtype"):
+        return f"{name} of shape {tuple(values.shape)} and dtype {values.dtype}"
+    text = repr(values)
+    return f"{name}={text if len(text) < 200 else text[:200] + '...'}"
 
 
 def _fits_flat(size, shape):

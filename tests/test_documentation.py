@@ -27,7 +27,6 @@ PAGES = [
 WITHOUT_EXAMPLE = {
     "datasets.LengthPartition",
     "datasets.LongRangeInfo",
-    "datasets.TextCodec",
     "distribution.WorkerLostError",
     "tuning.SearchOutcome",
 }

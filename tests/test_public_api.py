@@ -78,7 +78,13 @@ NAMES = {
         "rejection_auroc",
         "rejection_false_positive_rate",
     ],
-    "tokenizers": ["CharacterTokenizer", "WordTokenizer"],
+    "tokenizers": [
+        "ByteTokenizer",
+        "CharacterTokenizer",
+        "SymbolTokenizer",
+        "Tokenizer",
+        "WordTokenizer",
+    ],
     "tuning": [
         "HyperFewShot",
         "HyperIBERT",

@@ -483,7 +483,7 @@ def test_the_end_is_bounded(signals):
 def test_a_model_of_strings_without_steps(tmp_path):
     core = layers.NAM(8, num_heads=2, return_sequences=True)
     model = models.token_tagger(core, 16, 8)
-    models.export_text_model(model, tmp_path, datasets.text_codec("copy"))
+    models.export_text_model(model, tmp_path, datasets.task_tokenizer("copy"))
     served = served_model.ServedModel(str(tmp_path), 64, 4096, 300_000)
     with listening(served) as (url, _):
         found, answer = ask(url, "/predict", {"inputs": ["_ 1 _ M E", "_1_"]})

@@ -12,8 +12,11 @@ import inspect
 import math
 import numbers
 import re
+import shutil
+from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 
@@ -35,25 +38,28 @@ PROBES = {
     "int64": np.int64(3),
     "float32": np.float32(0.5),
     "array": np.zeros((2, 3, 1, 2, 1), "float32"),
+    "huge": 2**99,
 }
 INTEGERS = {"-1", "0", "int64"}
-NUMBERS = {"-1", "0", "int64", "1.5", "float32"}
+NUMBERS = {"-1", "0", "int64", "1.5", "float32", "huge"}
 ANY = set(PROBES)
 
 # How an entry of a docstring begins, and which probes such an argument may take.
 KINDS = {
     r"Positive (even )?integer or tuple": {"int64"},
     r"Positive (even )?integer": {"int64"},
+    r"Non-negative integer of any size": {"0", "int64", "huge"},
     r"Non-negative integer": {"0", "int64"},
     r"Integer, 1 to print": {"0"},
     r"Integer or list of integers": {"-1", "0", "int64", "list"},
     r"Integers, the (filters|labels)": set(),
+    r"Integers of shape `\(time,\)` or": {"list"},
     r"Integer": INTEGERS,
     r"Booleans?[.,]": {"True"},
     r"Float, the rate": {"0", "float32"},
     r"Number from 0 to below 1": {"0", "float32"},
     r"Number (above 0, up to|between 0 and) 1": {"float32"},
-    r"(Positive number|Number above 0|Number of seconds)": {"int64", "1.5", "float32"},
+    r"(Positive number|Number above 0|Number of seconds)": NUMBERS - {"-1", "0"},
     r"Number of at least 0": {"0", "int64", "1.5", "float32"},
     r"(Number|Float)": NUMBERS,
     r"String[.,] [Tt]he name of the (model|metric)": {"text"},
@@ -73,6 +79,8 @@ KINDS = {
     r"As in `keras.Model.fit`": {"0", "True", "int64"},
     r"The dtype": set(),
     r"Function": set(),
+    r"Pair of integers": set(),
+    r"1 or 3": {"int64"},
     r"Numbers of shape `\(": {"list"},
     r"A layer or a list": {"list"},
     r"Tensor of any rank": NUMBERS | {"array"},
@@ -158,6 +166,24 @@ def trajectory():
     return keras_nam.visualization.trajectory(layer, tensor(1, 3, 4))
 
 
+def few_fonts():
+    fonts = Path(matplotlib.get_data_path(), "fonts/ttf")
+    for name in ("cmr10.ttf", "cmtt10.ttf"):
+        shutil.copy(fonts / name, name)
+    return "."
+
+
+def few_images():
+    Path("train/class").mkdir(parents=True, exist_ok=True)
+    keras.utils.save_img("train/class/1.png", tensor(2, 2, 3))
+    return "."
+
+
+def few_sentences():
+    Path("sentences.txt").write_text("a b c")
+    return "."
+
+
 # What arguments without a default are by their names, and what more is needed.
 BY_NAME = {
     "core": core,
@@ -172,6 +198,8 @@ BY_NAME = {
     "num_classes": 2,
     "num_base_classes": 4,
     "num_novel_classes": 2,
+    "num_examples": 2,
+    "task": "listops",
     "input_dim": 8,
     "output_dim": 4,
 }
@@ -209,7 +237,7 @@ NEEDED = {
     "models.export_text_model": lambda: {
         "model": models.token_tagger(core(), 16, 4),
         "path": "export",
-        "codec": keras_nam.datasets.text_codec("addition"),
+        "tokenizer": keras_nam.datasets.task_tokenizer("addition"),
     },
     "models.fill_masks": lambda: {
         "model": language_model(),
@@ -255,6 +283,39 @@ NEEDED = {
     "visualization.plot_memory": lambda: {"trajectory": trajectory()},
     "visualization.plot_tape_heads": lambda: {"trajectory": trajectory()},
     "visualization.trajectory": lambda: {"model": tagger(), "inputs": tokens(1, 3)},
+    "datasets.decode": lambda: {"tokens": [1, 2]},
+    "datasets.encode": lambda: {"text": "12"},
+    "datasets.episodes": lambda: {
+        "images": tensor(60, 2),
+        "labels": np.arange(60) % 6,
+        "base_classes": range(6),
+        "num_ways": 2,
+    },
+    "datasets.digits": lambda: {"image_size": 2},
+    "datasets.glyphs": lambda: {
+        "folder": few_fonts(),
+        "fonts_per_class": 2,
+        "image_size": 8,
+    },
+    "datasets.listops_text": lambda: {
+        "tokens": keras_nam.datasets.encode("[MAX 3 5 ]", "listops")
+    },
+    "datasets.load": lambda: {"task": "copy"},
+    "datasets.load_images": lambda: {"source": [(tensor(2, 2, 1), 0)]},
+    "datasets.load_long_range": lambda: {
+        "task": "text",
+        "source": "generated",
+        "num_examples": 2,
+    },
+    "datasets.load_mini_imagenet": lambda: {"folder": few_images(), "image_size": 2},
+    "datasets.load_sentences": lambda: {"path": few_sentences()},
+    "datasets.load_task": lambda: {"task": "copy", "num_examples": 2},
+    "datasets.masked_language_dataset": lambda: {
+        "sentences": ["a b", "b c a"],
+        "tokenizer": keras_nam.tokenizers.WordTokenizer(["a", "b"]),
+    },
+    "datasets.partition_by_length": lambda: {"sentences": ["a b c"], "held_out": 0},
+    "tokenizers.SymbolTokenizer": lambda: {"symbols": ["a", "."], "pad": "."},
     "tuning.narrow_space": lambda: {"hypermodel": hypermodel()},
     "tuning.plot_search": lambda: {"results": [RESULT], "objective": "score"},
     "tuning.search": lambda: {"tuner": tuner()},
@@ -266,11 +327,15 @@ NEEDED = {
 
 # Where there is nothing to try: they hold results, or take no arguments.
 LEFT_OUT = {
+    "datasets.LengthPartition",
+    "datasets.LongRangeInfo",
+    "datasets.encode_question",
+    "datasets.query",
     "distribution.WorkerLostError",
     "ops.PortableScope",
     "tuning.SearchOutcome",
 }
-PACKAGES = ("baselines", "layers", "tuning")
+PACKAGES = ("baselines", "datasets", "layers", "tokenizers", "tuning")
 
 
 def public_names(package):
@@ -376,6 +441,9 @@ def try_probe(name, function, parameter, probe):
 def test_arguments(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(keras.export, "ExportArchive", reach)
+    if name.startswith("datasets."):
+        tfds = pytest.importorskip("tensorflow_datasets")
+        monkeypatch.setattr(tfds, "load", reach)
     function = find(name)
     with contextlib.suppress(Reached):
         function(**arguments_for(name, function))

@@ -1,6 +1,9 @@
 """The tasks through TensorFlow Datasets, which is imported on the first use."""
 
-from keras_nam.datasets.tasks import find_task
+from keras_nam.arguments import check_choice
+from keras_nam.datasets.algorithms.tasks import find_task
+from keras_nam.datasets.splits import SPLITS
+from keras_nam.optional import tfds
 
 
 def load(
@@ -33,7 +36,7 @@ def load(
             the size used in the papers.
         evaluation_examples: Positive integer. The size of each of the other splits.
             `None` means the size used in the papers.
-        seed: Non-negative integer. `None` means 0.
+        seed: Non-negative integer of any size. `None` means 0.
         settings: Dictionary from a split to a dictionary of further arguments that
             `load_task` takes, for example `{"far": {"max_digits": 80}}`.
         **kwargs: Further arguments of `tfds.load`, like `data_dir`, `batch_size`,
@@ -65,6 +68,16 @@ def load(
         ValueError: If there is no such task, or a number is out of range.
     """
     find_task(task)
+    wanted = ["all"] if split is None else _leaves(split)
+    kinds = str, tfds.core.ReadInstruction
+    if not wanted or not all(isinstance(one, kinds) for one in wanted):
+        raise ValueError(
+            "Argument `split` must be a string, or a list of strings. "
+            f"Received: split={split!r}"
+        )
+    for one in wanted:
+        for name in one.split("+") if isinstance(one, str) else ():
+            check_choice("split", name.partition("[")[0].strip(), (*SPLITS, "all"))
     # This import would make TensorFlow Datasets a requirement of the whole package.
     from keras_nam.datasets import builders
 
@@ -79,3 +92,11 @@ def load(
     return builders.tfds.load(
         f"nam_{task}", split=split, builder_kwargs=builder_kwargs, **kwargs
     )
+
+
+def _leaves(split):
+    if isinstance(split, dict):
+        split = tuple(split.values())
+    if isinstance(split, (list, tuple)):
+        return [leaf for part in split for leaf in _leaves(part)]
+    return [split]

@@ -1,19 +1,30 @@
-"""What keeps the splits of a task apart: random streams and held-out problems.
+"""The splits, and what keeps them apart.
 
-A problem is an input row without its shift and its padding. A hash of the problem
-says on which side it falls: one problem in eight is held out from training, for
-every length, seed and number of examples. So no evaluation row can be a training row,
-nor a shifted copy of one.
+Rows that are drawn come from a random stream of their own for each split. A problem is
+an input row without its shift and its padding, and a hash of the problem says on which
+side it falls: one problem in eight is held out from training, for every length, seed
+and number of examples. So no evaluation row can be a training row, nor a shifted copy
+of one.
+
+Data that comes in one piece is split by a hash of what it says, too.
 """
+
+import hashlib
 
 import numpy as np
 
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_seed
 
+# In distribution as in training, out of it, and far out of it.
 SPLITS = ("train", "id", "ood", "far")
+CORPUS_SPLITS = ("train", "validation", "test")
+# The splits of drawn rows whose problems and random streams stand for those of corpora.
+DRAWN_SPLITS = {"train": "train", "validation": "id", "test": "ood"}
 
 _HELD_OUT_SHARE = 8
+_CORPUS_SHARES = 10
 
 
 def split_lengths(digits=10):
@@ -48,7 +59,7 @@ def split_lengths(digits=10):
 
 def random_generator(task, split, seed):
     """Returns the random generator that belongs to a split of a task and a seed."""
-    seed = check_integer("seed", seed, at_least=0)
+    seed = check_seed("seed", seed)
     check_choice("split", split, SPLITS)
     label = int.from_bytes(f"{task}/{split}".encode(), "little")
     return np.random.default_rng(np.random.SeedSequence([seed, label]))
@@ -83,3 +94,52 @@ def _scramble(x):
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def split_of(content):
+    """Returns the split that a piece of data belongs to, whatever surrounds it.
+
+    Args:
+        content: Bytes. Equal contents are in the same split on every machine.
+
+    Returns:
+        `"test"` for one content in ten, `"validation"` for another, else `"train"`.
+    """
+    share = _number_of(content) % _CORPUS_SHARES
+    return {0: "test", 1: "validation"}.get(share, "train")
+
+
+def is_held_out(content, share):
+    """Tells whether a piece of data belongs to a share that is held out.
+
+    Args:
+        content: Bytes. Equal contents are on the same side on every machine.
+        share: Number from 0 to 1.
+    """
+    return _number_of(content) < share * 2**64
+
+
+def _number_of(content):
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
+
+
+def choose(count, num_examples, task, split, seed):
+    """Draws the rows to return, in random order.
+
+    Args:
+        count: Integer. How many rows there are.
+        num_examples: Integer. How many to choose, `None` for all of them.
+        task: String.
+        split: String. One of `CORPUS_SPLITS`.
+        seed: Non-negative integer.
+
+    Returns:
+        An integer array of indices.
+    """
+    if num_examples is not None and num_examples > count:
+        raise ValueError(
+            f"Split '{split}' of task '{task}' has {count} rows. "
+            f"Received: num_examples={num_examples}"
+        )
+    random = random_generator(task, DRAWN_SPLITS[split], seed)
+    return random.permutation(count)[:num_examples]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_nam.arguments import check_integer
-from keras_nam.datasets.episodes import episodes
+from keras_nam.datasets.few_shot.episodes import episodes
 from keras_nam.metrics import FalsePositiveRate
 from keras_nam.metrics import GroupAccuracy
 from keras_nam.models.few_shot import FewShotClassifier

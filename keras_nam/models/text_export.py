@@ -6,9 +6,10 @@ from keras import tree
 
 from keras_nam.backend import require
 from keras_nam.models.streaming import StreamingModel
+from keras_nam.tokenizers.tokenizer import Tokenizer
 
 
-def export_text_model(model, path, codec, classes=None, verbose=False):
+def export_text_model(model, path, tokenizer, classes=None, verbose=False):
     """Exports a SavedModel from strings to strings, which runs without this package.
 
     Its endpoint and signature `serve` takes a string for each of a batch of rows, of
@@ -16,7 +17,7 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     if there are several. It returns a dictionary:
 
     - of a model that predicts a token per token, `"texts"`: the given texts with their
-        blanks filled in, or all that was predicted if `codec` knows no blanks;
+        masks filled in, or all that was predicted if `tokenizer` knows no mask;
     - of a model that predicts a class per row, `"labels"`, strings, and `"scores"`,
         the probabilities of all classes, `(batch, num_classes)`.
 
@@ -27,15 +28,15 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     Rows of one batch are filled up with padding to the longest one. That changes what
     a model says of the shorter ones unless it was built with this padding as its
     `mask_token`, sees the past alone, or learned to read padding. Pieces of `step` must
-    be of equal length. What `codec` cannot read raises
+    be of equal length. What `tokenizer` cannot read raises
     `tf.errors.InvalidArgumentError`.
 
     Args:
         model: A functional `keras.Model` from tokens `(batch, time)` to logits, or a
             `StreamingModel` of one.
         path: String, the folder to write to.
-        codec: A `keras_nam.datasets.TextCodec`, for example of
-            `keras_nam.datasets.text_codec`.
+        tokenizer: A `keras_nam.tokenizers.Tokenizer`, for example of
+            `keras_nam.datasets.task_tokenizer`.
         classes: List of strings, the names of the classes of a model that predicts a
             class per row. `None` means their numbers.
         verbose: Boolean. Whether to print the endpoints.
@@ -45,8 +46,8 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     ```python
     core = keras_nam.layers.NAMTM(32, num_tapes=2, return_sequences=True)
     model = keras_nam.models.token_tagger(core, vocabulary_size=16, width=32)
-    codec = keras_nam.datasets.text_codec("reverse")
-    keras_nam.models.export_text_model(model, "reverse_text", codec)
+    tokenizer = keras_nam.datasets.task_tokenizer("reverse")
+    keras_nam.models.export_text_model(model, "reverse_text", tokenizer)
 
     import tensorflow as tf
 
@@ -55,13 +56,18 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     ```
 
     Raises:
-        ValueError: If the model does not map tokens to logits, or `codec` or `classes`
-            do not fit to it.
+        ValueError: If the model does not map tokens to logits, or `tokenizer` or
+            `classes` do not fit to it.
     """
+    if not isinstance(tokenizer, Tokenizer):
+        raise ValueError(
+            "Argument `tokenizer` must be a `keras_nam.tokenizers.Tokenizer`. "
+            f"Received: tokenizer={tokenizer!r}"
+        )
     stream = model if isinstance(model, StreamingModel) else None
     model = model if stream is None else stream.model
     inputs, output = _check_model(model)
-    answer = _answer_in_words(output, codec, classes)
+    answer = _answer_in_words(output, tokenizer, classes)
     names = ["texts"] if len(inputs) == 1 else [x.name for x in inputs]
     if stream is not None and len(inputs) > 1:
         raise ValueError(
@@ -71,39 +77,38 @@ def export_text_model(model, path, codec, classes=None, verbose=False):
     specs = [_strings(name) for name in names]
 
     def serve(*texts):
-        rows = [codec.encode(text) for text in texts]
-        tokens = [tokens for tokens, _ in rows]
-        packed = tree.pack_sequence_as(model.input, tokens)
-        return answer(*rows[0], model(packed, training=False))
+        rows = [tokenizer.encode(text) for text in texts]
+        packed = tree.pack_sequence_as(model.input, list(map(tokenizer.fill_up, rows)))
+        return answer(rows[0], model(packed, training=False))
 
     def step(inputs):
         inputs = dict(inputs)
-        tokens, lengths = codec.encode(inputs.pop("texts"))
+        rows = tokenizer.encode(inputs.pop("texts"))
+        tokens = tokenizer.fill_up(rows)
         # Padding would enter the states.
         tokens = require(
-            ops.all(lengths == ops.shape(tokens)[1]),
+            ops.all(ops.cast(rows.row_lengths(), "int32") == ops.shape(tokens)[1]),
             "All pieces of a step must have the same, positive number of tokens.",
             tokens,
         )
         outputs, state = stream(tree.pack_sequence_as(model.input, [tokens]), inputs)
-        return {**answer(tokens, lengths, outputs), **state}
+        return {**answer(rows, outputs), **state}
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for resource in codec.resources:
-        archive.track(resource)
+    archive.track(tokenizer)
     archive.add_endpoint("serve", serve, input_signature=specs)
     if stream is not None:
         stream.add_endpoints(archive, step, {"texts": specs[0]})
     archive.write_out(str(path), verbose=verbose)
 
 
-def _answer_in_words(output, codec, classes):
-    """A function `(tokens, lengths, logits)` to what is returned, as strings."""
+def _answer_in_words(output, tokenizer, classes):
+    """A function `(rows, logits)` to what is returned, as strings."""
     if len(output.shape) == 2:
         names = _class_names(classes, output.shape[-1])
 
-        def classify(tokens, lengths, logits):
+        def classify(rows, logits):
             labels = ops.take(ops.convert_to_tensor(names), ops.argmax(logits, -1), 0)
             return {"labels": labels, "scores": ops.softmax(logits)}
 
@@ -114,17 +119,18 @@ def _answer_in_words(output, codec, classes):
             "Argument `classes` must be `None` for a model that predicts tokens. "
             f"Received: classes={classes}"
         )
-    if output.shape[-1] != codec.vocabulary_size:
+    if output.shape[-1] != tokenizer.vocabulary_size():
         raise ValueError(
-            f"The model predicts {output.shape[-1]} tokens, and `codec` must know as "
-            f"many. Received: codec.vocabulary_size={codec.vocabulary_size}"
+            f"The model predicts {output.shape[-1]} tokens, and `tokenizer` must know "
+            f"as many. Received: {tokenizer.vocabulary_size()} tokens"
         )
 
-    def write(tokens, lengths, logits):
+    def write(rows, logits):
         predicted = ops.cast(ops.argmax(logits, axis=-1), "int32")
-        if codec.blank is not None:
-            predicted = ops.where(tokens == codec.blank, predicted, tokens)
-        return {"texts": codec.decode(predicted, lengths)}
+        mask, tokens = tokenizer.mask_token_id, tokenizer.fill_up(rows)
+        if mask is not None:
+            predicted = ops.where(tokens == mask, predicted, tokens)
+        return {"texts": tokenizer.decode(tokenizer.cut_off(predicted, rows))}
 
     return write
 

@@ -4,23 +4,24 @@ import string
 
 import keras
 
-from keras_nam.datasets.symbols import END
-from keras_nam.datasets.symbols import LONG_SYMBOLS
-from keras_nam.datasets.symbols import MASK
-from keras_nam.datasets.symbols import NUMBER
-from keras_nam.datasets.symbols import PAD
-from keras_nam.datasets.symbols import RARE
-from keras_nam.datasets.symbols import START
-from keras_nam.datasets.symbols import UNKNOWN
 from keras_nam.optional import tf
-from keras_nam.tokenizers.tokenizer import Tokenizer
+from keras_nam.tokenizers.sentences import END
+from keras_nam.tokenizers.sentences import MASK
+from keras_nam.tokenizers.sentences import NUMBER
+from keras_nam.tokenizers.sentences import PAD
+from keras_nam.tokenizers.sentences import RARE
+from keras_nam.tokenizers.sentences import START
+from keras_nam.tokenizers.sentences import UNKNOWN
+from keras_nam.tokenizers.sentences import SentenceTokenizer
 
 BLANK = "_"
+# Those of more than one character that may stand in a sentence.
+LONG_SYMBOLS = (UNKNOWN, RARE, MASK)
 PAPER_CHARACTERS = (*string.ascii_lowercase, NUMBER, *"-.$#\\/&")
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class CharacterTokenizer(Tokenizer):
+class CharacterTokenizer(SentenceTokenizer):
     r"""Splits sentences into characters; every character is a token.
 
     Tokens 0 to 5 are `<pad>`, `<bos>`, `<eos>`, `_` (the blank between words), `<unk>`

@@ -1,261 +1,155 @@
-"""What the tokenizers share: symbols and their tokens, both ways."""
-
-from collections import Counter
-from types import MappingProxyType
+"""What the tokenizers share: text to tokens and back, as operations of a graph."""
 
 import keras
-import numpy as np
 
-from keras_nam.datasets.symbols import END
-from keras_nam.datasets.symbols import MASK
-from keras_nam.datasets.symbols import NUMBER
-from keras_nam.datasets.symbols import PAD
-from keras_nam.datasets.symbols import RARE
-from keras_nam.datasets.symbols import START
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_integers
+from keras_nam.arguments import check_strings
 from keras_nam.optional import tf
-
-# What stands around a sentence, and never in one.
-_FRAME = (PAD, START, END)
 
 
 class Tokenizer(keras.layers.Layer):
-    """Base of the tokenizers; a subclass says what the symbols of a sentence are.
+    """Base of what turns text into tokens and back, in a graph as well.
 
-    A symbol is a word or a character.
+    The tokenizers of this package are subclasses, and so may yours be, for
+    `keras_nam.models.export_text_model`. A subclass defines
+
+    - `encode(texts)`: from strings `(batch,)` to rows of int32 tokens, a
+        `tf.RaggedTensor`;
+    - `decode(tokens)`: from tokens `(batch, time)`, ragged or not, back to strings
+        `(batch,)`;
+    - `vocabulary_size()`: the number of tokens.
+
+    `pad_token_id` is the token that fills rows up, and `mask_token_id` that of the
+    cells which a model is asked to fill in, `None` if all that it predicts is its
+    answer.
+
+    The layer returns the tokens that it is called on, so that it can stand in a model
+    that is fed tokens and is saved with it.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        tokens: Integer tensor.
+
+    Returns:
+        The same tensor.
+
+    Example:
+
+    ```python
+    import tensorflow as tf
+
+    class Characters(keras_nam.tokenizers.Tokenizer):
+        # Unicode: character `c` is token `c + 1`, and 0 is padding.
+        def encode(self, texts):
+            return tf.strings.unicode_decode(texts, "UTF-8") + 1
+
+        def decode(self, tokens):
+            return tf.strings.unicode_encode(tokens - 1, "UTF-8")
+
+        def vocabulary_size(self):
+            return 0x110001
+
+    tokens = Characters().tokenize(["ab", "c"])
+    tokens.numpy().tolist()  # [[98, 99], [100, 0]]
+    ```
     """
 
-    def __init__(self, vocabulary=None, max_tokens=None, lowercase=True, **kwargs):
+    pad_token_id = 0
+    mask_token_id = None
+
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        if max_tokens is not None and (
-            not isinstance(max_tokens, int) or max_tokens < 1
-        ):
-            raise ValueError(
-                "Argument `max_tokens` must be a positive integer or None. "
-                f"Received: max_tokens={max_tokens}"
-            )
-        self.max_tokens = max_tokens
-        self.lowercase = lowercase
         self.supports_masking = True
-        self._symbols = None
-        if vocabulary is not None:
-            self.set_vocabulary(vocabulary)
-
-    def set_vocabulary(self, vocabulary):
-        """Sets the symbols, without the special ones, by their tokens.
-
-        Args:
-            vocabulary: List of distinct strings.
-        """
-        vocabulary = [str(symbol) for symbol in vocabulary]
-        symbols = self.with_special_symbols(vocabulary)
-        if len(set(symbols)) < len(symbols) or "" in symbols:
-            wrong = sorted({s for s in symbols if symbols.count(s) > 1 or not s})
-            raise ValueError(
-                "Argument `vocabulary` must hold distinct strings that are not empty, "
-                "and no special symbols, which come along by themselves. Received: "
-                f"a vocabulary of {len(vocabulary)} with {wrong[:10]}"
-            )
-        self._vocabulary = tuple(vocabulary)
-        self._symbols = tuple(symbols)
-        tokens = {symbol: token for token, symbol in enumerate(symbols)}
-        for alias, symbol in self.aliases().items():
-            tokens.setdefault(alias, tokens.get(symbol, tokens[RARE]))
-        # Keras would track a dictionary that could be changed.
-        self._tokens = MappingProxyType(tokens)
-        in_sentences = {s: t for s, t in tokens.items() if s not in _FRAME}
-        # Made outside of whatever graph is under construction, to be saved with it.
-        with tf.init_scope():
-            self._table = tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(
-                    tf.constant(list(in_sentences)),
-                    tf.constant(list(in_sentences.values()), tf.int32),
-                ),
-                default_value=self.rare_token_id,
-            )
-
-    def adapt(self, sentences):
-        """Takes the vocabulary from sentences: their most frequent symbols.
-
-        Symbols of equal frequency are in alphabetical order.
-
-        Args:
-            sentences: List of strings, those of the training data.
-        """
-        special = self.with_special_symbols([])
-        if self.max_tokens is not None and self.max_tokens <= len(special):
-            raise ValueError(
-                f"Argument `max_tokens` must leave room for more than the "
-                f"{len(special)} special symbols. "
-                f"Received: max_tokens={self.max_tokens}"
-            )
-        symbols, _, counts = tf.unique_with_counts(self.split(sentences).flat_values)
-        aliases, counted = self.aliases(), Counter()
-        for symbol, count in zip(symbols.numpy(), counts.numpy(), strict=True):
-            symbol = symbol.decode()
-            counted[aliases.get(symbol, symbol)] += int(count)
-        for symbol in special:
-            counted.pop(symbol, None)
-        vocabulary = sorted(counted, key=lambda symbol: (-counted[symbol], symbol))
-        if self.max_tokens is not None:
-            vocabulary = vocabulary[: self.max_tokens - len(special)]
-        self.set_vocabulary(vocabulary)
-
-    def get_vocabulary(self):
-        """Returns the list of all symbols, the one of token `i` at index `i`."""
-        self._check_vocabulary()
-        return list(self._symbols)
+        # There is nothing to build; an exported model keeps its tables.
+        self.built = True
 
     def vocabulary_size(self):
         """Returns the number of tokens."""
-        self._check_vocabulary()
-        return len(self._symbols)
+        raise NotImplementedError
 
-    def token_to_id(self, symbol):
-        """Returns the token of a symbol, that of `"<etc>"` if it is not known."""
-        self._check_vocabulary()
-        return self._tokens.get(symbol, self.rare_token_id)
+    def encode(self, texts):
+        """Returns the ragged tensor of the tokens of texts, a string tensor."""
+        raise NotImplementedError
 
-    def id_to_token(self, token):
-        """Returns the symbol of a token."""
-        self._check_vocabulary()
-        return self._symbols[token]
+    def decode(self, tokens):
+        """Returns the string tensor of texts that rows of tokens make up."""
+        raise NotImplementedError
 
-    @property
-    def pad_token_id(self):
-        """The token that fills rows up."""
-        return self._id(PAD)
-
-    @property
-    def mask_token_id(self):
-        """The token that stands for what a model has to find out."""
-        return self._id(MASK)
-
-    @property
-    def rare_token_id(self):
-        """The token of symbols that the vocabulary does not have."""
-        return self._id(RARE)
-
-    def is_answer(self):
-        """Tells for every token whether a mask may be filled with it: a bool array."""
-        self._check_vocabulary()
-        return np.isin(self._symbols, self._vocabulary)
-
-    def tokenize(self, sentences, ragged=False):
-        """Turns sentences into tokens.
+    def tokenize(self, texts, ragged=False):
+        """Turns texts into tokens.
 
         Args:
-            sentences: String, or list or tensor of strings of shape `(batch,)`.
+            texts: String, or list or tensor of strings of shape `(batch,)`.
             ragged: Boolean. Whether to leave rows as long as they are.
 
         Returns:
-            An int32 tensor of shape `(batch, time)` whose rows begin with the token of
-            `"<bos>"`, end with that of `"<eos>"`, and are padded. For a single string,
-            a tensor of shape `(time,)`. With `ragged`, a `tf.RaggedTensor`.
+            An int32 tensor of shape `(batch, time)`, filled up with padding to the
+            longest row and to at least one step. For a single string, a tensor of
+            shape `(time,)`. With `ragged`, a `tf.RaggedTensor`.
         """
-        self._check_vocabulary()
-        if isinstance(sentences, str):
-            return self.tokenize([sentences])[0]
-        symbols = self.split(sentences)
-        tokens = symbols.with_flat_values(self._table.lookup(symbols.flat_values))
-        edge = tf.ones((tokens.nrows(), 1), tf.int32)
-        rows = tf.concat([edge * self._id(START), tokens, edge * self._id(END)], axis=1)
-        return rows if ragged else rows.to_tensor(self.pad_token_id)
+        ragged = check_boolean("ragged", ragged)
+        if isinstance(texts, str):
+            return self.tokenize([texts])[0]
+        rows = self.encode(as_strings("texts", texts))
+        return rows if ragged else self.fill_up(rows)
+
+    def fill_up(self, rows):
+        """Returns ragged rows as a tensor `(batch, time)` of at least one step."""
+        dense = rows.to_tensor(self.pad_token_id)
+        missing = tf.maximum(1 - tf.shape(dense)[1], 0)
+        return tf.pad(dense, [[0, 0], [0, missing]], constant_values=self.pad_token_id)
+
+    def cut_off(self, tokens, rows):
+        """Returns tokens `(batch, time)` as rows of the lengths of ragged `rows`."""
+        return tf.RaggedTensor.from_tensor(tokens, rows.row_lengths())
 
     def detokenize(self, tokens):
-        """Turns tokens into sentences.
+        """Turns tokens into texts.
 
         Args:
-            tokens: Integers of shape `(batch, time)` or `(time,)`.
+            tokens: Integers of shape `(batch, time)` or `(time,)`, or ragged rows.
 
         Returns:
-            A list of strings, or a single one, without padding and the marks of
-            beginning and end.
+            A list of strings, or a single one for a row.
         """
-        tokens = tf.cast(tf.convert_to_tensor(tokens), tf.int32)
-        if len(tokens.shape) == 1:
-            return self.detokenize(tokens[None])[0]
-        in_sentence = tf.reduce_all([tokens != self._id(s) for s in _FRAME], axis=0)
-        symbols = tf.ragged.boolean_mask(self.symbols(tokens), in_sentence)
-        return [sentence.decode() for sentence in self.join(symbols).numpy()]
-
-    def symbols(self, tokens):
-        """Returns the tensor of strings that belong to a tensor of tokens."""
-        self._check_vocabulary()
-        return tf.gather(tf.constant(self._symbols), tokens)
-
-    def replace_masks(self, sentences, tokens):
-        """Returns sentences with the symbols of tokens in the place of their masks.
-
-        Args:
-            sentences: String tensor of shape `(batch,)`.
-            tokens: Integer tensor of shape `(batch, time)`, positions as from
-                `tokenize`. Only those where a mask is are looked at.
-        """
-        symbols = self.split(sentences)
-        dense = symbols.to_tensor("")
-        filled = tf.where(dense == MASK, self.symbols(tokens)[:, 1:-1], dense)
-        return self.join(tf.RaggedTensor.from_tensor(filled, symbols.row_lengths()))
-
-    def with_special_symbols(self, vocabulary):
-        """Returns the list of all symbols, in the order of their tokens."""
-        raise NotImplementedError
-
-    def aliases(self):
-        """Returns a dictionary from symbols to others that they are read as."""
-        return {}
-
-    def split(self, sentences):
-        """Returns a ragged tensor of the symbols of sentences."""
-        raise NotImplementedError
-
-    def join(self, symbols):
-        """Returns the sentences that a ragged tensor of symbols makes up."""
-        raise NotImplementedError
-
-    def maskable_words(self, tokens):
-        """Finds the words of a row that may be masked.
-
-        Args:
-            tokens: Integer tensor of shape `(time,)`, a row without padding.
-
-        Returns:
-            `(starts, lengths)`, two int32 tensors of shape `(words,)`.
-        """
-        raise NotImplementedError
-
-    def words(self, sentences):
-        """Splits at blanks, into a ragged tensor of words, in lower case if wanted."""
-        sentences = tf.convert_to_tensor(sentences, tf.string)
-        if len(sentences.shape) != 1:
-            raise ValueError(
-                "Argument `sentences` must be a list of strings. Received: strings of "
-                f"shape {tuple(sentences.shape)}"
-            )
-        words = tf.strings.split(sentences)
-        if self.lowercase:
-            flat = words.flat_values
-            lowered = tf.strings.lower(flat, encoding="utf-8")
-            words = words.with_flat_values(tf.where(flat == NUMBER, flat, lowered))
-        return words
+        last = self.vocabulary_size() - 1
+        if isinstance(tokens, tf.RaggedTensor):
+            check_integers("tokens", tokens.flat_values, at_most=last)
+        else:
+            tokens = check_integers("tokens", tokens, (1, 2), at_most=last)
+            if tokens.ndim == 1:
+                return self.detokenize(tokens[None])[0]
+        # What a model predicts as bytes need not be text.
+        texts = self.decode(tf.cast(tokens, tf.int32)).numpy()
+        return [text.decode(errors="replace") for text in texts]
 
     def call(self, tokens):
         return tokens
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "vocabulary": None if self._symbols is None else list(self._vocabulary),
-            "max_tokens": self.max_tokens,
-            "lowercase": self.lowercase,
-        }
 
-    def _id(self, symbol):
-        self._check_vocabulary()
-        return self._tokens[symbol]
+def as_strings(name, texts):
+    """Returns the tensor of a list of strings, which may be one already."""
+    if not tf.is_tensor(texts):
+        texts = check_strings(name, texts, classes=(str, bytes))
+        texts = tf.constant(texts, tf.string, (len(texts),))
+    if texts.dtype != tf.string or texts.shape.rank not in (None, 1):
+        raise ValueError(
+            f"Argument `{name}` must be a list of strings. Received: a tensor of "
+            f"shape {tuple(texts.shape)} and dtype {texts.dtype.name}"
+        )
+    return texts
 
-    def _check_vocabulary(self):
-        if self._symbols is None:
-            raise ValueError(
-                f"Tokenizer '{self.name}' has no vocabulary yet. Pass `vocabulary`, or "
-                "call `adapt` with the sentences of the training data"
-            )
+
+def lookup_table(tokens, default):
+    """Returns the table from the keys of a dictionary to its values, in a graph."""
+    # Made outside of whatever graph is under construction, to be saved with it.
+    with tf.init_scope():
+        return tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(list(tokens)), tf.constant(list(tokens.values()), tf.int32)
+            ),
+            default_value=default,
+        )

@@ -2,20 +2,20 @@
 
 import keras
 
-from keras_nam.datasets.symbols import END
-from keras_nam.datasets.symbols import MASK
-from keras_nam.datasets.symbols import PAD
-from keras_nam.datasets.symbols import RARE
-from keras_nam.datasets.symbols import START
-from keras_nam.datasets.symbols import UNKNOWN
 from keras_nam.optional import tf
-from keras_nam.tokenizers.tokenizer import Tokenizer
+from keras_nam.tokenizers.sentences import END
+from keras_nam.tokenizers.sentences import MASK
+from keras_nam.tokenizers.sentences import PAD
+from keras_nam.tokenizers.sentences import RARE
+from keras_nam.tokenizers.sentences import START
+from keras_nam.tokenizers.sentences import UNKNOWN
+from keras_nam.tokenizers.sentences import SentenceTokenizer
 
 _SPECIAL = (PAD, START, END, UNKNOWN, RARE, MASK)
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class WordTokenizer(Tokenizer):
+class WordTokenizer(SentenceTokenizer):
     """Splits sentences at blanks; every word is a token.
 
     Tokens 0 to 5 are `<pad>`, `<bos>`, `<eos>`, `<unk>` (as written in the files of the

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import models
+from keras_nam import tokenizers
 
 
 def tagger(vocabulary_size=16, **arguments):
@@ -19,64 +20,14 @@ def tagger(vocabulary_size=16, **arguments):
     return models.token_tagger(core, vocabulary_size, 8, **arguments)
 
 
-def serve(model, codec, folder, *texts, **arguments):
-    models.export_text_model(model, folder / "exported", codec, **arguments)
+def serve(model, tokenizer, folder, *texts, **arguments):
+    models.export_text_model(model, folder / "exported", tokenizer, **arguments)
     loaded = tf.saved_model.load(str(folder / "exported"))
     return loaded.serve(*(tf.constant(text) for text in texts))
 
 
 def strings(tensor):
     return [text.decode() for text in tensor.numpy().tolist()]
-
-
-@pytest.mark.parametrize("task", datasets.TASKS)
-def test_codecs_read_what_encode_reads(task):
-    codec = datasets.text_codec(task)
-    settings = {"max_length": 60} if task == "listops" else {}
-    if task == "listops":
-        settings["min_length"] = 10
-    inputs, *_ = datasets.load_task(task, "train", 6, **settings)
-    written = datasets.decode(inputs, task)
-    tokens, lengths = codec.encode(tf.constant(written))
-    np.testing.assert_array_equal(tokens, inputs)
-    assert set(lengths.numpy().tolist()) == {inputs.shape[1]}
-    assert strings(codec.decode(tokens, lengths)) == written
-
-
-def test_codecs_fill_up_with_padding_and_cut_it_off():
-    codec = datasets.text_codec("addition")
-    tokens, lengths = codec.encode(tf.constant(["_5 _", "", "  _12_MM E"]))
-    assert tokens.numpy().tolist() == [
-        [10, 5, 10, 11, 11, 11, 11],
-        [11] * 7,
-        [10, 1, 2, 10, 14, 14, 13],
-    ]
-    assert lengths.numpy().tolist() == [3, 0, 7]
-    assert strings(codec.decode(tokens, lengths)) == ["_ 5 _", "", "_ 1 2 _ M M E"]
-    assert codec.encode(tf.constant([""]))[0].shape == (1, 1)
-    assert codec.encode(tf.constant([], tf.string))[0].shape == (0, 1)
-    expressions = datasets.text_codec("listops")
-    text = "( [MAX 2 ( [MIN 4 7 ] ) ]"
-    tokens, _ = expressions.encode(tf.constant([text]))
-    np.testing.assert_array_equal(tokens[0], datasets.encode(text, "listops"))
-    for unknown in ("_1x", "_1é_"):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="not in the vocab"):
-            codec.encode(tf.constant(["_1_", unknown]))
-
-
-def test_bytes():
-    codec = datasets.text_codec("text")
-    texts = ["a\0b", "", "naïve ☂", "long" * 50]
-    tokens, lengths = codec.encode(tf.constant(texts))
-    assert tokens.shape == (4, 200)
-    assert tokens[0, :4].numpy().tolist() == [98, 1, 99, 0]
-    assert strings(codec.decode(tokens, lengths)) == texts
-    tokens, lengths = datasets.text_codec("text", 5).encode(tf.constant(texts))
-    assert tokens.shape == (4, 5)
-    assert lengths.numpy().tolist() == [3, 0, 5, 5]
-    for arguments in (("text", 0), ("reverse", 5), ("pixels",)):
-        with pytest.raises(ValueError, match="Received"):
-            datasets.text_codec(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +41,9 @@ def test_bytes():
 def test_blanks_are_filled_in(task, vocabulary_size, question, open_cells, tmp_path):
     model = tagger(vocabulary_size)
     texts = [question, question[: len(question) // 2]]
-    found = strings(serve(model, datasets.text_codec(task), tmp_path, texts)["texts"])
+    found = strings(
+        serve(model, datasets.task_tokenizer(task), tmp_path, texts)["texts"]
+    )
     for text, answer in zip(texts, found, strict=True):
         tokens = datasets.encode(text, task)
         predicted = np.argmax(model(tokens[None])[0], -1)
@@ -100,44 +53,43 @@ def test_blanks_are_filled_in(task, vocabulary_size, question, open_cells, tmp_p
 
 
 def test_without_blanks_all_is_predicted(tmp_path):
-    codec = datasets.text_codec("text")
+    tokenizer = tokenizers.ByteTokenizer()
     model = tagger(257, mask_token=0)
-    found = serve(model, codec, tmp_path, ["some bytes"])["texts"]
-    tokens, lengths = codec.encode(tf.constant(["some bytes"]))
-    predicted = np.argmax(model(tokens), -1).astype("int32")
-    assert found.numpy()[0] == codec.decode(predicted, lengths).numpy()[0]
+    found = serve(model, tokenizer, tmp_path, ["some bytes"])["texts"]
+    predicted = np.argmax(model(tokenizer.tokenize(["some bytes"])), -1)
+    expected = b"".join(bytes([t - 1]) for t in predicted[0].tolist() if t)
+    assert found.numpy()[0] == expected
 
 
 def test_classes_and_pairs(tmp_path):
     block = layers.NAMTransformerEncoder(8, num_heads=2)
     model = models.matching_classifier(block, 257, 8, mask_token=0)
-    codec = datasets.text_codec("matching")
+    tokenizer = tokenizers.ByteTokenizer()
     texts = [["a text", "of any length"], ["another", ""]]
-    found = serve(model, codec, tmp_path, *texts, classes=["other", "same"])
-    tokens = [codec.encode(tf.constant(text))[0] for text in texts]
+    found = serve(model, tokenizer, tmp_path, *texts, classes=["other", "same"])
+    tokens = [tokenizer.tokenize(text) for text in texts]
     scores = keras.ops.softmax(model(tokens))
     np.testing.assert_allclose(found["scores"], scores, atol=1e-6)
     names = np.array(["other", "same"])[np.argmax(scores, -1)]
     assert strings(found["labels"]) == names.tolist()
 
 
-def test_another_codec(tmp_path):
+def test_another_tokenizer(tmp_path):
     """What a user brings: letters, with a token for all that is unknown."""
 
-    class Letters(datasets.TextCodec):
-        blank = 1
-        vocabulary_size = 28
+    class Letters(tokenizers.Tokenizer):
+        mask_token_id = 1
+
+        def vocabulary_size(self):
+            return 28
 
         def encode(self, texts):
             codes = tf.strings.unicode_decode(texts, "UTF-8")
             tokens = codes - ord("a") + 2
-            tokens = tf.where((tokens >= 2) & (tokens < 28), tokens, 1)
-            lengths = tf.cast(tokens.row_lengths(), tf.int32)
-            return tokens.to_tensor(0), lengths
+            return tf.where((tokens >= 2) & (tokens < 28), tokens, 1)
 
-        def decode(self, tokens, lengths):
-            codes = tf.RaggedTensor.from_tensor(tokens + ord("a") - 2, lengths)
-            return tf.strings.unicode_encode(codes, "UTF-8")
+        def decode(self, tokens):
+            return tf.strings.unicode_encode(tokens + ord("a") - 2, "UTF-8")
 
     model = tagger(28)
     found = strings(serve(model, Letters(), tmp_path, ["ab?d"])["texts"])
@@ -147,8 +99,9 @@ def test_another_codec(tmp_path):
 
 def test_text_model_runs_without_this_package(tmp_path):
     model = tagger()
-    codec = datasets.text_codec("reverse")
-    models.export_text_model(models.StreamingModel(model), tmp_path / "exported", codec)
+    tokenizer = datasets.task_tokenizer("reverse")
+    path = tmp_path / "exported"
+    models.export_text_model(models.StreamingModel(model), path, tokenizer)
     question = datasets.encode("_123_MMME")
     predicted = np.argmax(model(question[None])[0], -1)
     answer = datasets.decode(np.where(question == 14, predicted, question))
@@ -188,7 +141,7 @@ def test_text_model_runs_without_this_package(tmp_path):
 
 
 def test_what_cannot_be_exported(tmp_path):
-    codec = datasets.text_codec("reverse")
+    tokenizer = datasets.task_tokenizer("reverse")
     vectors = keras.Input((None, 4))
     two = keras.Input((None,), dtype="int32")
     for model, classes in (
@@ -200,4 +153,4 @@ def test_what_cannot_be_exported(tmp_path):
         (models.sequence_classifier(layers.NAMTransformerEncoder(4, 2), 3, 4, 2), "a"),
     ):
         with pytest.raises(ValueError, match="Received"):
-            models.export_text_model(model, tmp_path / "nowhere", codec, classes)
+            models.export_text_model(model, tmp_path / "nowhere", tokenizer, classes)

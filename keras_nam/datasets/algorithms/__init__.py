@@ -1,0 +1,1 @@
+"""Algorithmic tasks: rows of tokens that ask for what an algorithm would answer."""

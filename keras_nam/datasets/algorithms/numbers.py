@@ -1,0 +1,221 @@
+"""Addition and arithmetic: two numbers, and a third that follows from them.
+
+Numbers are arrays of decimal digits, the last digit first, so that they may be of any
+length; a 64-bit integer would overflow at 19 digits.
+"""
+
+import numpy as np
+
+from keras_nam.arguments import check_cells
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
+from keras_nam.datasets.algorithms.alphabets import DELIMITER
+from keras_nam.datasets.algorithms.alphabets import END
+from keras_nam.datasets.algorithms.alphabets import MASK
+from keras_nam.datasets.algorithms.alphabets import PAD
+from keras_nam.datasets.algorithms.rows import answer
+from keras_nam.datasets.algorithms.rows import assemble
+from keras_nam.datasets.algorithms.rows import draw_rows
+from keras_nam.datasets.algorithms.rows import given
+from keras_nam.datasets.algorithms.rows import marker
+from keras_nam.datasets.algorithms.rows import sweep
+
+
+def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
+    """Rows that ask for the sum of two numbers.
+
+    A row reads `_ a _ b _ M M M E`: two numbers with the last digit first, and one
+    mask for every digit of the answer. The target holds the digits of `a + b` in
+    place of the masks. Rows start at a random cell; padding fills the rest.
+
+    Row `i` is of length `n = min_digits + floor((max_digits - min_digits + 1) i /
+    num_examples)`, so rows go from short to long: shuffle them for training. `b` is
+    uniform over the numbers of `n` digits, `a` over those of up to `s` digits, with
+    `s` uniform on 1 to `n + 1`.
+
+    Args:
+        num_examples: Non-negative integer. The number of rows.
+        min_digits: Positive integer. The length of the first row.
+        max_digits: Positive integer. The length of the last row. It alone decides on
+            the row length.
+        seed: Non-negative integer of any size. The same arguments give the same rows.
+        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
+            other splits is ever part of `"train"`, whatever the seeds and lengths.
+
+    Returns:
+        A tuple `(inputs, targets, sample_weight)` of arrays of shape
+        `(num_examples, 3 * (max_digits + 2) + 3)`: int32 tokens, int32 tokens, and
+        float32 weights that are 1 at the digits of the answer and 0 elsewhere.
+
+    Example:
+
+    ```python
+    inputs, targets, sample_weight = keras_nam.datasets.addition(1000)
+    inputs.shape  # (1000, 39)
+    keras_nam.datasets.decode(targets[0])  # '. . . _ 4 _ 9 _ 3 1 E . . . ...'
+    ```
+
+    Raises:
+        ValueError: If an argument is out of range, or if the lengths have too few
+            distinct problems for the split.
+
+    Reference:
+
+    - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    """
+    return _draw(
+        "addition", lay_out_addition, num_examples, min_digits, max_digits, seed, split
+    )
+
+
+def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
+    """Rows that ask for the next number of an arithmetic progression.
+
+    A row reads `_ a _ b _ M M M E` with `a <= b`, last digits first, and the answer is
+    `2 b - a`. The two numbers are drawn as in `addition` and put in order; all else is
+    as in `addition`, too.
+
+    Args:
+        num_examples: Non-negative integer. The number of rows.
+        min_digits: Positive integer. The length of the first row.
+        max_digits: Positive integer. The length of the last row. It alone decides on
+            the row length.
+        seed: Non-negative integer of any size. The same arguments give the same rows.
+        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
+            other splits is ever part of `"train"`, whatever the seeds and lengths.
+
+    Returns:
+        A tuple `(inputs, targets, sample_weight)` of arrays of shape
+        `(num_examples, 3 * (max_digits + 2) + 3)`: int32 tokens, int32 tokens, and
+        float32 weights that are 1 at the digits of the answer and 0 elsewhere.
+
+    Example:
+
+    ```python
+    inputs, targets, sample_weight = keras_nam.datasets.arithmetic(1000, 5, 10)
+    inputs.shape  # (1000, 39)
+    ```
+
+    Raises:
+        ValueError: If an argument is out of range, or if the lengths have too few
+            distinct problems for the split.
+
+    Reference:
+
+    - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    """
+    return _draw(
+        "arithmetic",
+        lay_out_arithmetic,
+        num_examples,
+        min_digits,
+        max_digits,
+        seed,
+        split,
+    )
+
+
+def lay_out_addition(first, second, row_length=None):
+    """Lays out `_ a _ b _ answer E` for two pairs `(digits, lengths)`."""
+    total = _combine(first[0], 1, second[0], 1)
+    return _lay_out(first, second, total, row_length)
+
+
+def lay_out_arithmetic(first, second, row_length=None):
+    """Lays out the pairs in ascending order, followed by the next number."""
+    low, high = _in_order(first, second)
+    return _lay_out(low, high, _combine(low[0], -1, high[0], 2), row_length)
+
+
+def _draw(task, lay_out, num_examples, min_digits, max_digits, seed, split):
+    num_examples = check_integer("num_examples", num_examples, at_least=0)
+    min_digits, max_digits = check_range(
+        "min_digits", min_digits, "max_digits", max_digits
+    )
+    row_length = 3 * (max_digits + 2) + 3
+    shape = num_examples, row_length
+    check_cells(shape, num_examples=num_examples, max_digits=max_digits)
+
+    def make(random, lengths):
+        first = _numbers_up_to(random, random.integers(1, lengths + 1, endpoint=True))
+        second = _numbers_of(random, lengths)
+        return lay_out(first, second, row_length), True
+
+    return draw_rows(
+        task,
+        sweep(min_digits, max_digits, num_examples),
+        make,
+        seed,
+        split,
+        PAD,
+        # The last cell of a row is always padding.
+        max_shift=lambda rows, lengths: row_length - rows.used - 1,
+    )
+
+
+def _lay_out(first, second, result, row_length):
+    segments = [
+        marker(DELIMITER, first[1]),
+        given(*first),
+        marker(DELIMITER, first[1]),
+        given(*second),
+        marker(DELIMITER, first[1]),
+        answer(*result, shown_as=MASK),
+        marker(END, first[1]),
+    ]
+    return assemble(segments, PAD, row_length)
+
+
+def _numbers_up_to(random, sizes):
+    """Numbers that are uniform on 1 to `10 ** sizes - 1`."""
+    width = sizes.max(initial=1)
+    inside = np.arange(width) < sizes[:, None]
+    digits = random.integers(0, 10, (len(sizes), width)) * inside
+    while not (nonzero := digits.any(axis=1)).all():
+        fresh = random.integers(0, 10, ((~nonzero).sum(), width))
+        digits[~nonzero] = fresh * inside[~nonzero]
+    return digits, _count_digits(digits)
+
+
+def _numbers_of(random, sizes):
+    """Numbers that are uniform on those of exactly `sizes` digits."""
+    width = sizes.max(initial=1)
+    digits = random.integers(0, 10, (len(sizes), width))
+    digits *= np.arange(width) < sizes[:, None]
+    digits[np.arange(len(sizes)), sizes - 1] = random.integers(1, 10, len(sizes))
+    return digits, sizes
+
+
+def _count_digits(digits):
+    """The lengths of positive numbers without their leading zeros."""
+    return digits.shape[1] - np.argmax(digits[:, ::-1] != 0, axis=1)
+
+
+def _combine(first, first_factor, second, second_factor):
+    """The weighted sum of two numbers, which must come out positive."""
+    # Small multiples of the larger number need at most one digit more.
+    width = max(first.shape[1], second.shape[1]) + 1
+    digits = np.zeros((len(first), width), np.int64)
+    digits[:, : first.shape[1]] += first_factor * first
+    digits[:, : second.shape[1]] += second_factor * second
+    for column in range(width - 1):
+        # Floor division borrows where a column is negative.
+        digits[:, column + 1] += digits[:, column] // 10
+        digits[:, column] %= 10
+    return digits, _count_digits(digits)
+
+
+def _in_order(first, second):
+    """Swaps the numbers of a pair where the first one is the larger."""
+    width = max(first[0].shape[1], second[0].shape[1])
+    digits = np.zeros((2, len(first[0]), width), np.int64)
+    digits[0, :, : first[0].shape[1]] = first[0]
+    digits[1, :, : second[0].shape[1]] = second[0]
+    lengths = np.stack([first[1], second[1]])
+
+    difference = digits[0] - digits[1]
+    leading = width - 1 - np.argmax(difference[:, ::-1] != 0, axis=1)
+    swapped = difference[np.arange(len(leading)), leading] > 0
+    digits[:, swapped] = digits[::-1, swapped]
+    lengths[:, swapped] = lengths[::-1, swapped]
+    return (digits[0], lengths[0]), (digits[1], lengths[1])

@@ -1,0 +1,1 @@
+"""Images of many classes, and episodes of learning from few of them."""

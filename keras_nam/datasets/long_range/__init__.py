@@ -1,0 +1,1 @@
+"""The Long Range Arena: classes of long texts, images and expressions."""
