@@ -90,6 +90,7 @@ HOSTILE = {
     "a long number": _inputs([[10**4000]]),
     "10 MB": _post("/predict", b" " * 10**7),
     "10 MB in chunks": _CHUNKED + (b"10000\r\n" + b" " * 2**16 + b"\r\n") * 153,
+    "tiny chunks": _CHUNKED + b"1\r\n \r\n" * 200_000,
     "broken chunks": _CHUNKED + b"zz\r\n",
     "a long answer": _inputs([[1] * 1_500] * 64),
     "a long head": b"GET /status HTTP/1.1\r\nX: " + b"x" * 10**6,

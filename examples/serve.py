@@ -69,9 +69,7 @@ class Server:
         self.pool = ThreadPoolExecutor(limits.threads)
 
     def application(self):
-        application = web.Application(
-            middlewares=[self.answer_in_json], client_max_size=self.limits.max_body
-        )
+        application = web.Application(middlewares=[self.answer_in_json])
         application.add_routes(
             [
                 web.get("/status", self.status),
@@ -92,7 +90,9 @@ class Server:
             {
                 "status": "ready",
                 "sessions": len(streams),
-                "session_bytes": sum(s.state_bytes() + len(s.answer) for s in streams),
+                "session_bytes": sum(
+                    s.state_bytes() + s.answer_bytes() for s in streams
+                ),
                 "requests": self.requests,
                 "longest_pause_seconds": self.longest_pause,
                 "peak_resident_bytes": peak,
@@ -142,9 +142,20 @@ class Server:
 
     async def receive(self, request):
         """The body of a request. Its client holds no slot until it is here."""
+        if not request.body_exists:
+            return b""
+        body, chunks, most = bytearray(), 0, self.limits.max_body
         try:
             async with asyncio.timeout(self.limits.client_seconds):
-                return await request.read()
+                async for piece, ends_chunk in request.content.iter_chunks():
+                    body += piece
+                    # Tiny chunks cost more than they carry.
+                    chunks += ends_chunk
+                    if len(body) > most or chunks > 1000:
+                        raise web.HTTPRequestEntityTooLarge(
+                            most, text=f"The most are {most} bytes and 1000 chunks"
+                        )
+            return bytes(body)
         except TimeoutError:
             raise web.HTTPRequestTimeout(
                 text=f"A body must arrive in {self.limits.client_seconds} seconds"
@@ -169,6 +180,10 @@ class Server:
             )
         if request.transport is not None:
             await self.send(request, response)
+            if "Transfer-Encoding" in request.headers and not request.content.is_eof():
+                # The rest of a body of known length is read, so that its client sees
+                # the answer. That of others may be all in tiny chunks.
+                request.protocol.force_close()
         return response
 
     async def send(self, request, response):
@@ -233,11 +248,11 @@ class Server:
     def forget_old_answers(self):
         """Lets the answers that sessions keep have what their states leave."""
         streams = [session.stream for session in self.sessions.values()]
-        size = sum(s.state_bytes() + len(s.answer) for s in streams)
+        size = sum(s.state_bytes() + s.answer_bytes() for s in streams)
         for stream in streams:
             if size <= self.limits.max_session_bytes:
                 break
-            size -= len(stream.answer)
+            size -= stream.answer_bytes()
             stream.forget()
 
     def find(self, request):
@@ -323,7 +338,8 @@ async def listening(server):
         max_line_size=2048,
         max_field_size=2048,
         max_headers=64,
-        read_bufsize=2**14,
+        # And of its body at once: this, or so many bytes / 16 in chunks.
+        read_bufsize=2**12,
         shutdown_timeout=limits.shutdown_seconds,
     )
     await runner.setup()

@@ -161,15 +161,20 @@ class Stream:
     def state_bytes(self):
         return sum(x.dtype.size * math.prod(x.shape) for x in self.state.values())
 
+    def answer_bytes(self):
+        return len(self.last[1])
+
     def forget(self):
         """Drops the last answer, which then cannot be asked for again."""
-        self.request, self.answer = None, b""
+        # One value, because a thread may be reading it.
+        self.last = None, b""
 
     def step(self, body):
         """The answer to the next piece, or once more to the last one."""
         request = hashlib.sha256(body).digest()
-        if request == self.request:
-            return self.answer
+        last, answer = self.last
+        if request == last:
+            return answer
         model = self.model
         parsed = model.parse(model.step_request, body)
         if parsed.after not in (None, self.steps):
@@ -191,9 +196,7 @@ class Stream:
         )
         answer = model.write(results, steps=steps)
         self.state, self.steps = state, steps
-        self.forget()
-        if parsed.after is not None:
-            self.request, self.answer = request, answer
+        self.last = (None, b"") if parsed.after is None else (request, answer)
         return answer
 
 

@@ -120,17 +120,9 @@ class Stub:
 
 class StubStream:
     def __init__(self, model, size):
-        self.model, self.size, self.answer = model, size, b""
-
-    def state_bytes(self):
-        return self.size
-
-    def step(self, body):
-        self.answer = self.model.predict(body)
-        return self.answer
-
-    def forget(self):
-        self.answer = b""
+        self.step = model.predict
+        self.state_bytes = lambda: size
+        self.answer_bytes = lambda: 0
 
 
 @pytest.fixture(scope="module")
@@ -390,6 +382,20 @@ def test_a_slow_upload_holds_no_slot():
             answer = read(upload)
             assert answer.startswith(b"HTTP/1.1 408")
             assert b'{"error": "A body must arrive in 1.0 seconds"}' in answer
+
+
+def test_a_body_may_come_in_chunks_of_some_size():
+    chunks = b"".join(b"1\r\n%c\r\n" % x for x in b'{"batch": 1}')
+    head = load_test._CHUNKED
+    with listening(Stub()) as (url, _):
+        with connect(url, head + chunks + b"0\r\n\r\n") as connection:
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        # Not all of it was sent, and the server ends it all the same.
+        with connect(url, head + chunks * 100) as connection:
+            assert read(connection)[:12] in (b"", b"HTTP/1.1 413")
+        # Nor does it wait for a body that nobody asked for.
+        with connect(url, head.replace(b"POST", b"GET") + chunks) as connection:
+            assert read(connection)[:12] in (b"", b"HTTP/1.1 405")
 
 
 def test_too_many_requests_at_once():
