@@ -16,7 +16,9 @@ from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_optional_string
 from keras_nam.arguments import check_path
 from keras_nam.arguments import check_seed
+from keras_nam.datasets.algorithms.tasks import TASKS
 from keras_nam.datasets.algorithms.tasks import load_task
+from keras_nam.datasets.long_range.tasks import LONG_RANGE_TASKS
 from keras_nam.datasets.long_range.tasks import load_long_range
 from keras_nam.datasets.splits import CORPUS_SPLITS
 from keras_nam.datasets.splits import SPLITS
@@ -191,7 +193,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class TaskBuilder(_Builder, skip_registration=True):
-    """Base of the builders of the algorithmic tasks."""
+    """The rows of an algorithmic task, see `keras_nam.datasets.load_task`."""
 
     BUILDER_CONFIGS = [TaskConfig()]
     SPLITS = SPLITS
@@ -224,7 +226,7 @@ class TaskBuilder(_Builder, skip_registration=True):
 
 
 class LongRangeBuilder(_Builder, skip_registration=True):
-    """Base of the builders of the Long Range Arena."""
+    """The rows of a task of `keras_nam.datasets.load_long_range`."""
 
     BUILDER_CONFIGS = [LongRangeConfig()]
     SPLITS = CORPUS_SPLITS
@@ -249,79 +251,14 @@ class LongRangeBuilder(_Builder, skip_registration=True):
         )
 
 
-class NamAddition(TaskBuilder):
-    """See `keras_nam.datasets.addition`."""
-
-    TASK = "addition"
-
-
-class NamArithmetic(TaskBuilder):
-    """See `keras_nam.datasets.arithmetic`."""
-
-    TASK = "arithmetic"
+def _make_builders(base, tasks):
+    """Makes a builder for each task, as `NamAddition` is, which registers it."""
+    for task in tasks:
+        name = f"Nam{task.title().replace('_', '')}"
+        described = {"TASK": task, "__module__": __name__, "__doc__": base.__doc__}
+        globals()[name] = type(name, (base,), described)
 
 
-class NamReverse(TaskBuilder):
-    """See `keras_nam.datasets.reverse`."""
-
-    TASK = "reverse"
-
-
-class NamCopy(TaskBuilder):
-    """See `keras_nam.datasets.copy`."""
-
-    TASK = "copy"
-
-
-class NamRepeatedCopy(TaskBuilder):
-    """See `keras_nam.datasets.repeated_copy`."""
-
-    TASK = "repeated_copy"
-
-
-class NamReduction(TaskBuilder):
-    """See `keras_nam.datasets.reduction`."""
-
-    TASK = "reduction"
-
-
-class NamDyck(TaskBuilder):
-    """See `keras_nam.datasets.dyck`."""
-
-    TASK = "dyck"
-
-
-class NamListops(TaskBuilder):
-    """See `keras_nam.datasets.listops`."""
-
-    TASK = "listops"
-
-
-class NamAssociativeRecall(TaskBuilder):
-    """See `keras_nam.datasets.associative_recall`."""
-
-    TASK = "associative_recall"
-
-
-class NamPixels(LongRangeBuilder):
-    """See `keras_nam.datasets.load_long_range`."""
-
-    TASK = "pixels"
-
-
-class NamPathfinder(LongRangeBuilder):
-    """See `keras_nam.datasets.load_long_range`."""
-
-    TASK = "pathfinder"
-
-
-class NamText(LongRangeBuilder):
-    """See `keras_nam.datasets.load_long_range`."""
-
-    TASK = "text"
-
-
-class NamMatching(LongRangeBuilder):
-    """See `keras_nam.datasets.load_long_range`."""
-
-    TASK = "matching"
+_make_builders(TaskBuilder, TASKS)
+# The expressions of both are those of `listops`.
+_make_builders(LongRangeBuilder, [x for x in LONG_RANGE_TASKS if x not in TASKS])

@@ -68,7 +68,8 @@ def load(
         ValueError: If there is no such task, or a number is out of range.
     """
     find_task(task)
-    wanted = ["all"] if split is None else _leaves(split)
+    wanted = split if isinstance(split, (list, tuple)) else [split]
+    wanted = ["all"] if split is None else wanted
     kinds = str, tfds.core.ReadInstruction
     if not wanted or not all(isinstance(one, kinds) for one in wanted):
         raise ValueError(
@@ -92,11 +93,3 @@ def load(
     return builders.tfds.load(
         f"nam_{task}", split=split, builder_kwargs=builder_kwargs, **kwargs
     )
-
-
-def _leaves(split):
-    if isinstance(split, dict):
-        split = tuple(split.values())
-    if isinstance(split, (list, tuple)):
-        return [leaf for part in split for leaf in _leaves(part)]
-    return [split]

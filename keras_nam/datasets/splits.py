@@ -65,6 +65,11 @@ def random_generator(task, split, seed):
     return np.random.default_rng(np.random.SeedSequence([seed, label]))
 
 
+def one_of(random, choices):
+    """Draws one of `choices`."""
+    return choices[random.integers(len(choices))]
+
+
 def fingerprint(problems, pad):
     """Hashes rows that start at cell 0, whatever padding follows.
 

@@ -6,19 +6,15 @@ length; a 64-bit integer would overflow at 19 digits.
 
 import numpy as np
 
-from keras_nam.arguments import check_cells
-from keras_nam.arguments import check_integer
-from keras_nam.arguments import check_range
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import END
 from keras_nam.datasets.algorithms.alphabets import MASK
 from keras_nam.datasets.algorithms.alphabets import PAD
 from keras_nam.datasets.algorithms.rows import answer
 from keras_nam.datasets.algorithms.rows import assemble
-from keras_nam.datasets.algorithms.rows import draw_rows
+from keras_nam.datasets.algorithms.rows import draw_digit_rows
 from keras_nam.datasets.algorithms.rows import given
 from keras_nam.datasets.algorithms.rows import marker
-from keras_nam.datasets.algorithms.rows import sweep
 
 
 def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
@@ -104,15 +100,8 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    return _draw(
-        "arithmetic",
-        lay_out_arithmetic,
-        num_examples,
-        min_digits,
-        max_digits,
-        seed,
-        split,
-    )
+    limits = min_digits, max_digits
+    return _draw("arithmetic", lay_out_arithmetic, num_examples, *limits, seed, split)
 
 
 def lay_out_addition(first, second, row_length=None):
@@ -127,29 +116,19 @@ def lay_out_arithmetic(first, second, row_length=None):
     return _lay_out(low, high, _combine(low[0], -1, high[0], 2), row_length)
 
 
-def _draw(task, lay_out, num_examples, min_digits, max_digits, seed, split):
-    num_examples = check_integer("num_examples", num_examples, at_least=0)
-    min_digits, max_digits = check_range(
-        "min_digits", min_digits, "max_digits", max_digits
-    )
-    row_length = 3 * (max_digits + 2) + 3
-    shape = num_examples, row_length
-    check_cells(shape, num_examples=num_examples, max_digits=max_digits)
-
-    def make(random, lengths):
+def _draw(task, lay_out, *arguments):
+    def make(random, lengths, row_length):
         first = _numbers_up_to(random, random.integers(1, lengths + 1, endpoint=True))
         second = _numbers_of(random, lengths)
-        return lay_out(first, second, row_length), True
+        return lay_out(first, second, row_length)
 
-    return draw_rows(
+    return draw_digit_rows(
         task,
-        sweep(min_digits, max_digits, num_examples),
+        lambda max_digits: 3 * (max_digits + 2) + 3,
         make,
-        seed,
-        split,
-        PAD,
         # The last cell of a row is always padding.
-        max_shift=lambda rows, lengths: row_length - rows.used - 1,
+        lambda left: left - 1,
+        *arguments,
     )
 
 

@@ -2,16 +2,12 @@
 
 import numpy as np
 
-from keras_nam.arguments import check_cells
-from keras_nam.arguments import check_integer
-from keras_nam.arguments import check_range
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import PAD
 from keras_nam.datasets.algorithms.rows import Segment
 from keras_nam.datasets.algorithms.rows import answer
 from keras_nam.datasets.algorithms.rows import assemble
-from keras_nam.datasets.algorithms.rows import draw_rows
-from keras_nam.datasets.algorithms.rows import sweep
+from keras_nam.datasets.algorithms.rows import draw_digit_rows
 
 
 def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
@@ -60,27 +56,23 @@ def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    num_examples = check_integer("num_examples", num_examples, at_least=0)
-    min_digits, max_digits = check_range(
-        "min_digits", min_digits, "max_digits", max_digits
-    )
-    row_length = 2 * max_digits + 1
-    shape = num_examples, row_length
-    check_cells(shape, num_examples=num_examples, max_digits=max_digits)
 
-    def make(random, lengths):
+    def make(random, lengths, row_length):
         shape = len(lengths), lengths.max(initial=1)
         digits = random.integers(1, 10, shape) * random.integers(0, 2, shape)
-        return lay_out_reduction((digits, lengths), row_length), True
+        return lay_out_reduction((digits, lengths), row_length)
 
-    return draw_rows(
+    return draw_digit_rows(
         "reduction",
-        sweep(min_digits, max_digits, num_examples),
+        lambda max_digits: 2 * max_digits + 1,
         make,
+        # A row is moved by as much as its string is shorter than the longest one.
+        lambda left: left // 2,
+        num_examples,
+        min_digits,
+        max_digits,
         seed,
         split,
-        PAD,
-        max_shift=lambda rows, lengths: max_digits - lengths,
     )
 
 

@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_nam.arguments import check_cells
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
+from keras_nam.datasets.algorithms.alphabets import PAD
 from keras_nam.datasets.splits import belongs_to
 from keras_nam.datasets.splits import fingerprint
 from keras_nam.datasets.splits import random_generator
@@ -113,8 +117,9 @@ def draw_rows(task, lengths, make, seed, split, pad, max_shift=None, measure="le
         seed: Non-negative integer.
         split: String. One of `SPLITS`.
         pad: Integer. The token of unused cells.
-        max_shift: Function `(Rows, lengths) -> distances` with the largest distance
-            by which each row may be shifted. `None` leaves the rows unshifted.
+        max_shift: Function from the numbers of cells that are left at the end of the
+            rows to the largest distances by which these may be shifted. `None` leaves
+            them unshifted.
         measure: String. What an error calls the `lengths`.
 
     Returns:
@@ -148,6 +153,39 @@ def draw_rows(task, lengths, make, seed, split, pad, max_shift=None, measure="le
         pending = np.setdiff1d(pending, filled, assume_unique=True)
 
     if max_shift is not None:
-        distances = random.integers(0, max_shift(rows, lengths), endpoint=True)
+        left = rows.inputs.shape[1] - rows.used
+        distances = random.integers(0, max_shift(left), endpoint=True)
         rows = shift(rows, distances)
     return rows.inputs, rows.targets, rows.sample_weight
+
+
+def draw_digit_rows(
+    task, row_length, make, max_shift, num_examples, min_digits, max_digits, seed, split
+):
+    """Draws rows of a digit task, from short to long.
+
+    Args:
+        task: String. The name of the task.
+        row_length: Function from `max_digits` to the length of the rows.
+        make: Function `(random, lengths, row_length) -> Rows` of unshifted rows.
+        max_shift: See `draw_rows`.
+        num_examples: As all that follow, what a user passed.
+
+    Returns:
+        A tuple `(inputs, targets, sample_weight)`.
+    """
+    num_examples = check_integer("num_examples", num_examples, at_least=0)
+    min_digits, max_digits = check_range(
+        "min_digits", min_digits, "max_digits", max_digits
+    )
+    shape = num_examples, row_length(max_digits)
+    check_cells(shape, num_examples=num_examples, max_digits=max_digits)
+    return draw_rows(
+        task,
+        sweep(min_digits, max_digits, num_examples),
+        lambda random, lengths: (make(random, lengths, shape[1]), True),
+        seed,
+        split,
+        PAD,
+        max_shift,
+    )

@@ -6,19 +6,16 @@ Here it is the other way round, as the papers describe the tasks.
 
 import numpy as np
 
-from keras_nam.arguments import check_cells
 from keras_nam.arguments import check_integer
-from keras_nam.arguments import check_range
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import END
 from keras_nam.datasets.algorithms.alphabets import MASK
 from keras_nam.datasets.algorithms.alphabets import PAD
 from keras_nam.datasets.algorithms.rows import answer
 from keras_nam.datasets.algorithms.rows import assemble
-from keras_nam.datasets.algorithms.rows import draw_rows
+from keras_nam.datasets.algorithms.rows import draw_digit_rows
 from keras_nam.datasets.algorithms.rows import given
 from keras_nam.datasets.algorithms.rows import marker
-from keras_nam.datasets.algorithms.rows import sweep
 
 
 def reverse(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
@@ -145,32 +142,23 @@ def repeated_copy(
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    num_examples = check_integer("num_examples", num_examples, at_least=0)
-    min_digits, max_digits = check_range(
-        "min_digits", min_digits, "max_digits", max_digits
-    )
-    repeats = check_integer("repeats", repeats, at_least=1)
-    row_length = 2 * repeats * (max_digits + 1) + 1
-    check_cells(
-        (num_examples, row_length),
-        num_examples=num_examples,
-        max_digits=max_digits,
-        repeats=repeats,
-    )
+    repeats = check_integer("repeats", repeats)
 
-    def make(random, lengths):
+    def make(random, lengths, row_length):
         strings = [_random_strings(random, lengths) for _ in range(repeats)]
-        return lay_out_repeated_copy(*strings, row_length=row_length), True
+        return lay_out_repeated_copy(*strings, row_length=row_length)
 
-    return draw_rows(
+    return draw_digit_rows(
         "repeated_copy",
-        sweep(min_digits, max_digits, num_examples),
+        lambda max_digits: 2 * repeats * (max_digits + 1) + 1,
         make,
+        # The last cell of a row is always padding.
+        lambda left: left - 1,
+        num_examples,
+        min_digits,
+        max_digits,
         seed,
         split,
-        PAD,
-        # The last cell of a row is always padding.
-        max_shift=lambda rows, lengths: row_length - rows.used - 1,
     )
 
 
@@ -201,25 +189,15 @@ def lay_out_repeated_copy(*strings, row_length=None):
     return assemble(segments, PAD, row_length)
 
 
-def _draw(task, lay_out, num_examples, min_digits, max_digits, seed, split):
-    num_examples = check_integer("num_examples", num_examples, at_least=0)
-    min_digits, max_digits = check_range(
-        "min_digits", min_digits, "max_digits", max_digits
-    )
-    row_length = 2 * max_digits + 3
-    shape = num_examples, row_length
-    check_cells(shape, num_examples=num_examples, max_digits=max_digits)
-    return draw_rows(
+def _draw(task, lay_out, *arguments):
+    return draw_digit_rows(
         task,
-        sweep(min_digits, max_digits, num_examples),
-        lambda random, lengths: (
-            lay_out(_random_strings(random, lengths), row_length),
-            True,
+        lambda max_digits: 2 * max_digits + 3,
+        lambda random, lengths, row_length: lay_out(
+            _random_strings(random, lengths), row_length
         ),
-        seed,
-        split,
-        PAD,
-        max_shift=lambda rows, lengths: row_length - rows.used,
+        lambda left: left,
+        *arguments,
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_nam.datasets.splits import DRAWN_SPLITS
+from keras_nam.datasets.splits import one_of
 from keras_nam.datasets.splits import random_generator
 from keras_nam.datasets.splits import split_of
 
@@ -69,10 +70,6 @@ def _start(name, split, num_examples, seed):
     return random, random.permutation(np.arange(num_examples) % 2)
 
 
-def _one_of(random, choices):
-    return choices[random.integers(len(choices))]
-
-
 def _review(random, label, count):
     praises = random.integers(0, 2, count) == 1
     if (2 * praises.sum() > count) != (label == 1):
@@ -80,9 +77,9 @@ def _review(random, label, count):
     sentences = []
     for is_praise in praises:
         is_negated = random.integers(2) == 1
-        verb = _one_of(random, _NEGATIONS if is_negated else _VERBS)
-        adjective = _one_of(random, _PRAISE if is_praise != is_negated else _BLAME)
-        sentences.append(f"the {_one_of(random, _SUBJECTS)} {verb} {adjective}.")
+        verb = one_of(random, _NEGATIONS if is_negated else _VERBS)
+        adjective = one_of(random, _PRAISE if is_praise != is_negated else _BLAME)
+        sentences.append(f"the {one_of(random, _SUBJECTS)} {verb} {adjective}.")
     return " ".join(sentences).encode()
 
 
@@ -95,7 +92,7 @@ def _cast(random, split):
 
 def _name(random):
     syllables = (
-        _one_of(random, _CONSONANTS) + _one_of(random, _VOWELS)
+        one_of(random, _CONSONANTS) + one_of(random, _VOWELS)
         for _ in range(random.integers(2, 4))
     )
     return "".join(syllables)
@@ -105,6 +102,6 @@ def _tale(random, names, count):
     events = []
     for _ in range(count):
         one, other = random.choice(len(names), 2, replace=False)
-        deed, place = _one_of(random, _DEEDS), _one_of(random, _PLACES)
+        deed, place = one_of(random, _DEEDS), one_of(random, _PLACES)
         events.append(f"{names[one]} {deed} {names[other]} {place}.")
     return " ".join(events).encode()

@@ -47,7 +47,7 @@ def _written_out(text):
     return text
 
 
-def draw_brown_pairs(split, folder, length, num_examples, seed):
+def draw_brown_pairs(split, length, num_examples, seed, folder):
     """Draws pairs of passages of the Brown corpus; 1 for passages of one document.
 
     A document is cut into passages that fill `length` bytes up to their last word.

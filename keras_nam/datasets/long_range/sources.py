@@ -49,7 +49,7 @@ tokenizers = OptionalModule("keras_nam.tokenizers")
 _TEXTS_AT_ONCE = 1024
 _TEXT_LENGTH = 1000
 _AAN_LENGTH = 4000
-_GENERATED_TEXT_LENGTH = 256
+_DRAWN_LENGTHS = {"brown": _TEXT_LENGTH, "generated": 256}
 _MAX_EXPRESSION_LENGTH = 2000
 _IMAGE_SIDE = 32
 _DRAWN_ROWS = {
@@ -112,55 +112,36 @@ def _pixels(read, split, length, num_examples, seed, **settings):
     return inputs.astype(np.int32), labels[rows].astype(np.int32)
 
 
-def _text(read, split, length, num_examples, seed, **settings):
-    texts, labels = read(split, **settings)
-    rows = choose(len(texts), num_examples, "text", split, seed)
-    inputs = _encode([texts[row] for row in rows], length or _TEXT_LENGTH)
+def _read_texts(read, task, default_length, split, length, num_examples, seed, **kept):
+    texts, labels = read(split, **kept)
+    rows = choose(len(texts), num_examples, task, split, seed)
+    inputs = _encode(task, [texts[row] for row in rows], length or default_length)
     return inputs, labels[rows].astype(np.int32)
 
 
-def _aan(split, length, num_examples, seed, **settings):
-    pairs, labels = read_aan(split, **settings)
-    rows = choose(len(pairs), num_examples, "matching", split, seed)
-    inputs = _encode_pairs([pairs[row] for row in rows], length or _AAN_LENGTH)
-    return inputs, labels[rows].astype(np.int32)
+def _draw_texts(draw, name, task, split, length, num_examples, seed, **kept):
+    length = length or _DRAWN_LENGTHS[name]
+    count = _count(name, split, num_examples, length)
+    texts, labels = draw(split, length, count, seed, **kept)
+    return _encode(task, texts, length), labels.astype(np.int32)
 
 
-def _brown(split, length, num_examples, seed, folder):
-    length = length or _TEXT_LENGTH
-    count = _count("brown", split, num_examples, length)
-    pairs, labels = draw_brown_pairs(split, folder, length, count, seed)
-    return _encode_pairs(pairs, length), labels.astype(np.int32)
-
-
-def _generated_text(split, length, num_examples, seed):
-    length = length or _GENERATED_TEXT_LENGTH
-    count = _count("generated", split, num_examples, length)
-    texts, labels = draw_reviews(split, length, count, seed)
-    return _encode(texts, length), labels.astype(np.int32)
-
-
-def _generated_matching(split, length, num_examples, seed):
-    length = length or _GENERATED_TEXT_LENGTH
-    count = _count("generated", split, num_examples, length)
-    pairs, labels = draw_tales(split, length, count, seed)
-    return _encode_pairs(pairs, length), labels.astype(np.int32)
-
-
-def _encode(texts, length):
-    """Turns byte strings into int32 tokens `(texts, length)`, cut or padded."""
-    check_cells((len(texts), length), length=length)
+def _encode(task, texts, length):
+    """Turns byte strings, or pairs of them, into int32 tokens, cut or padded."""
+    shape = (len(texts), 2, length) if task == "matching" else (len(texts), length)
+    check_cells(shape, length=length)
+    if task == "matching":
+        texts = [text for pair in texts for text in pair]
     tokenizer = tokenizers.ByteTokenizer(length)
     rows = np.full((len(texts), length), tokenizer.pad_token_id, np.int32)
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         tokens = tokenizer.tokenize(texts[start : start + _TEXTS_AT_ONCE]).numpy()
         rows[start : start + len(tokens), : tokens.shape[1]] = tokens
-    return rows
+    return rows.reshape(shape)
 
 
-def _encode_pairs(pairs, length):
-    texts = [text for pair in pairs for text in pair]
-    return _encode(texts, length).reshape(len(pairs), 2, length)
+def _texts(read):
+    return partial(_read_texts, read, "text", _TEXT_LENGTH)
 
 
 def _from_files(name, load):
@@ -179,16 +160,20 @@ SOURCES = {
         ),
     },
     "text": {
-        "imdb": _from_files("imdb", partial(_text, read_imdb)),
-        "imdb_reviews": _from_tfds(partial(_text, read_stored_imdb)),
-        "reviews": _from_files("reviews", partial(_text, read_reviews)),
-        "spam": _from_files("spam", partial(_text, read_spam)),
-        "generated": Source(_generated_text),
+        "imdb": _from_files("imdb", _texts(read_imdb)),
+        "imdb_reviews": _from_tfds(_texts(read_stored_imdb)),
+        "reviews": _from_files("reviews", _texts(read_reviews)),
+        "spam": _from_files("spam", _texts(read_spam)),
+        "generated": Source(partial(_draw_texts, draw_reviews, "generated", "text")),
     },
     "matching": {
-        "aan": _from_files("aan", _aan),
-        "brown": _from_files("brown", _brown),
-        "generated": Source(_generated_matching),
+        "aan": _from_files(
+            "aan", partial(_read_texts, read_aan, "matching", _AAN_LENGTH)
+        ),
+        "brown": _from_files(
+            "brown", partial(_draw_texts, draw_brown_pairs, "brown", "matching")
+        ),
+        "generated": Source(partial(_draw_texts, draw_tales, "generated", "matching")),
     },
     "pixels": {
         "digits": Source(partial(_pixels, select_digits)),

@@ -3,6 +3,7 @@
 from keras_nam.arguments import check_cells
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_range
+from keras_nam.datasets.splits import one_of
 from keras_nam.datasets.splits import random_generator
 
 _NOUNS = ("dog", "cat", "farmer", "sailor", "child", "neighbour", "painter", "goose")
@@ -56,7 +57,7 @@ def _sentence(random, length):
     words, is_plural = _noun_phrase(random)
     link = []
     while len(words) < length:
-        verb = _one_of(random, _VERBS)
+        verb = one_of(random, _VERBS)
         words += [*link, verb if is_plural else f"{verb}s"]
         phrase, is_plural = _noun_phrase(random)
         words += phrase
@@ -65,14 +66,10 @@ def _sentence(random, length):
 
 
 def _noun_phrase(random):
-    number = _one_of(random, list(_NUMBERS))
-    adjectives = [_one_of(random, _ADJECTIVES)] * int(random.integers(2))
-    noun = _one_of(random, _NOUNS)
+    number = one_of(random, list(_NUMBERS))
+    adjectives = [one_of(random, _ADJECTIVES)] * int(random.integers(2))
+    noun = one_of(random, _NOUNS)
     is_plural = _NUMBERS[number]
     if is_plural:
         noun = _PLURALS.get(noun, f"{noun}s")
     return [*number.split(), *adjectives, noun], is_plural
-
-
-def _one_of(random, choices):
-    return choices[random.integers(len(choices))]
