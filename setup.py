@@ -81,7 +81,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=["keras_nam", "keras_nam.*"]),
-    python_requires=">=3.11",
+    python_requires=">=3.10",
     # The oldest of these are tried by `make test-oldest`.
     install_requires=["tensorflow>=2.18", "keras>=3.10", "numpy"],
     extras_require=EXTRAS,

@@ -1,6 +1,7 @@
 """What tests do the same way on every backend of Keras: dtypes and gradients."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import ops
@@ -15,6 +16,12 @@ needs_tensorflow = pytest.mark.skipif(
 def dtype_of(tensor):
     """The dtype as Keras names it."""
     return keras.backend.standardize_dtype(tensor.dtype)
+
+
+def rounding(policy):
+    """The largest relative error of one rounding to a policy's compute dtype."""
+    dtype = keras.DTypePolicy(policy).compute_dtype
+    return float(ml_dtypes.finfo(dtype).eps)
 
 
 def differentiate(function, arguments, variables=(), jit_compile=False, shapes=None):
