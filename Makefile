@@ -14,17 +14,17 @@ demo: $(VENV)/installed  ## trains a Turing machine to reverse strings
 
 # One process after the other: what XLA compiles stays in memory until a process ends.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
-COMPILED := tests/baselines tests/layers tests/ops
+COMPILED := tests/baselines $(wildcard tests/conformance) tests/layers tests/ops
 
 test: $(VENV)/installed  ## the tests of every commit, ten minutes at most
 	$(PYTEST) $(COMPILED)
 	$(PYTEST) tests $(COMPILED:%=--ignore=%)
 
-# And the golden arrays with all that XLA does to a program.
+# XLA does all it can to the programs that are compared with the golden arrays.
 test-all: $(VENV)/installed  ## all tests, the dear ones too
 	$(PYTEST) -m "" $(COMPILED)
-	$(PYTEST) -m "" tests $(COMPILED:%=--ignore=%)
-	XLA_FLAGS= $(PYTEST) -m "" -k "golden and xla" tests/test_golden.py
+	$(PYTEST) -m "" -k "not (test_golden and xla)" tests $(COMPILED:%=--ignore=%)
+	XLA_FLAGS= $(PYTEST) -m "" -k xla tests/test_golden.py
 
 test-torch: $(VENV)-torch/installed  ## the PyTorch column of docs/backends.md
 	$(VENV)-torch/bin/python -m pytest -m "" -k torch tests/test_other_backends.py

@@ -11,16 +11,15 @@ settings are not repeated, so that a table can be broken off and grown.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from finished_runs import finished_run
+from finished_runs import start_example
 from ibert_generalization import DIGIT_TASKS
 from ibert_generalization import TEXT_TASKS
 from ibert_generalization import plot
 
-EXAMPLE = Path(__file__).with_name("ibert_generalization.py")
 MODELS = (
     "ibert",
     "ibert2",
@@ -38,24 +37,18 @@ MODELS = (
 
 def run(task, model, seed, arguments, further):
     """The result of one run, from `--out` if it is there."""
-    command = [str(EXAMPLE), "--task", task, "--model", model, "--seed", str(seed)]
-    if task in TEXT_TASKS:
-        command += ["--folder", str(arguments.folder)]
-    command += further
-    # The folder of the sentences may have another name next time.
-    settings = [word for word in command[1:] if word != str(arguments.folder)]
+    settings = ["--task", task, "--model", model, "--seed", str(seed), *further]
     folder = arguments.out / f"{task}-{model}-{seed}"
-    record = folder / "settings.json"
-    if record.exists() and json.loads(record.read_text()) == settings:
+
+    def start():
+        places = ["--quiet", "--out", arguments.out]
+        if task in TEXT_TASKS:
+            places += ["--folder", arguments.folder]
+        start_example("ibert_generalization", [*settings, *places])
         return json.loads((folder / "result.json").read_text())
-    print(*settings, flush=True)
-    subprocess.run(
-        [sys.executable, *command, "--quiet", "--out", str(arguments.out)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    record.write_text(json.dumps(settings))
-    return json.loads((folder / "result.json").read_text())
+
+    # The folder of the sentences may have another name next time.
+    return finished_run(folder / "finished.json", settings, start)
 
 
 def mean_over_lengths(result, trained):

@@ -11,34 +11,24 @@ table of mean accuracy and its range over the seeds.
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from finished_runs import finished_run
+from finished_runs import start_example
 
-EXAMPLE = Path(__file__).with_name("long_range.py")
 ATTENTIONS = ["nam", "softmax", "linear"]
 
 
 def run(task, attention, seed, further, out):
     """The result of one run, from `out` if it is there."""
     settings = ["--task", task, "--attention", attention, "--seed", str(seed), *further]
-    record = out / f"{task}-{attention}-{seed}.json"
-    if record.exists():
-        known = json.loads(record.read_text())
-        if known["settings"] == settings:
-            return known["result"]
-    print(*settings, flush=True)
-    printed = subprocess.run(
-        [sys.executable, str(EXAMPLE), *settings],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    result = json.loads(printed[printed.rindex("{") :])
-    record.write_text(json.dumps({"settings": settings, "result": result}, indent=1))
-    return result
+
+    def start():
+        printed = start_example("long_range", settings)
+        return json.loads(printed[printed.rindex("{") :])
+
+    return finished_run(out / f"{task}-{attention}-{seed}.json", settings, start)
 
 
 def rows(results):
@@ -65,7 +55,6 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("results/long_range"))
     arguments, further = parser.parse_known_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     # Seeds outermost: a table that is broken off has all attentions.
     results = {}
     for seed in arguments.seeds:

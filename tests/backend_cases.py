@@ -1,8 +1,8 @@
 """What runs on which backend: the cases of `docs/backends.md`, and how they are tried.
 
-    KERAS_BACKEND=jax python tests/backend_cases.py FOLDER
+    KERAS_BACKEND=jax python tests/backend_cases.py FOLDER NAME ...
 
-writes what each kind of model of `tests/saved` gives there to `FOLDER/NAME.npz`;
+writes what models of `tests/saved` give there to `FOLDER/NAME.npz`;
 `test_other_backends.py` runs it, compares, and holds the page to what came out.
 """
 
@@ -78,10 +78,10 @@ def train():
     return np.array(history.history["loss"])
 
 
-def differences(folder):
+def differences(folder, names):
     """What is not as on TensorFlow, by the name of the model."""
     found = {}
-    for name in FILES:
+    for name in names:
         ours, expected = np.load(folder / f"{name}.npz"), evaluate(name)
         for key in expected.keys() | set(ours.files):
             largest = np.abs(expected[key]).max(initial=1e-2)
@@ -108,11 +108,11 @@ def printed_column(backend):
     return {line[0]: line[title.index(backend)] for line in lines}
 
 
-def write_answers(folder):
-    for name in FILES:
+def write_answers(folder, *names):
+    for name in names:
         np.savez(Path(folder) / f"{name}.npz", **evaluate(name))
     np.savez(Path(folder) / "training.npz", losses=train())
 
 
 if __name__ == "__main__":
-    write_answers(sys.argv[1])
+    write_answers(*sys.argv[1:])

@@ -9,8 +9,20 @@ from export_cases import FORMATS
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
 
 
+# A loop, products alone, and what learns; the others are tried by `make test-all`.
+EVERY_TIME = (
+    "`NAM`",
+    "`NAMTransformerEncoder`",
+    "`CosineClassifier` in `FewShotClassifier`",
+)
+NAMES = [
+    pytest.param(name, marks=[] if name in EVERY_TIME else [pytest.mark.slow])
+    for name in CASES
+]
+
+
 @pytest.mark.parametrize("form", list(FORMATS))
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", NAMES)
 def test_what_the_table_says(name, form, tmp_path):
     for package in PACKAGES.get(form, ()):
         pytest.importorskip(package, reason='pip install "keras-nam[export]"')

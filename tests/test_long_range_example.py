@@ -1,7 +1,8 @@
 """The long-range example runs, and its table adds up."""
 
+import argparse
 import importlib.util
-import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.append(str(EXAMPLES))
 
 
 def load(name):
@@ -59,15 +61,25 @@ def test_the_table():
     assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 5.0 | 700 |"
 
 
-def test_runs_that_are_there_are_not_repeated(tmp_path, monkeypatch):
-    table, started = load("long_range_table"), []
+@pytest.mark.parametrize("name", ["long_range", "ibert"])
+def test_runs_that_are_there_are_not_repeated(name, tmp_path, monkeypatch):
+    table, started = load(f"{name}_table"), []
+    task = "pixels" if name == "long_range" else "copy"
+    folder = tmp_path / f"{task}-nam-0"
 
-    def start(command, **_):
-        started.append(command)
-        return subprocess.CompletedProcess(command, 0, stdout='log {"accuracy": 0.5}')
+    def start(example, arguments):
+        started.append(list(map(str, arguments)))
+        folder.mkdir(exist_ok=True)
+        (folder / "result.json").write_text('{"accuracy": 0.5}')
+        return 'log {"accuracy": 0.5}'
 
-    monkeypatch.setattr(table.subprocess, "run", start)
+    monkeypatch.setattr(table, "start_example", start)
+    out = argparse.Namespace(out=tmp_path, folder=None)
     for steps in ("5", "5", "6"):
-        result = table.run("pixels", "nam", 0, ["--steps", steps], tmp_path)
+        further = ["--steps", steps]
+        if name == "long_range":
+            result = table.run(task, "nam", 0, further, tmp_path)
+        else:
+            result = table.run(task, "nam", 0, out, further)
         assert result == {"accuracy": 0.5}
-    assert [command[-1] for command in started] == ["5", "6"]
+    assert [call[call.index("--steps") + 1] for call in started] == ["5", "6"]

@@ -28,6 +28,9 @@ load_test = pytest.importorskip("load_test")
 serve = pytest.importorskip("serve")
 served_model = pytest.importorskip("served_model")
 
+# One worker has the server that they share.
+pytestmark = pytest.mark.xdist_group("serve")
+
 VOCABULARY_SIZE = 9
 # For whatever is waited for.
 PATIENCE = 60

@@ -172,7 +172,7 @@ def test_batch_statistics_leave_out_what_is_masked():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="Received: name=bert"):
+    with pytest.raises(ValueError, match="Received: name='bert'"):
         baselines.make_encoder("bert", 1, 2, 4)
     with pytest.raises(ValueError, match="Received: positions=absolute"):
         baselines.TransformerEncoder(1, 2, 4, positions="absolute")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Far more than needed: machines that run tests may have a lot to do.
-TIMEOUT = 500
+TIMEOUT = 200
 
 
 def free_ports(count):

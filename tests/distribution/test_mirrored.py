@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from processes import run
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mirrored")]
 SCRIPT = Path(mirrored_run.__file__)
 
 

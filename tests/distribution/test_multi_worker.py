@@ -15,6 +15,7 @@ from processes import free_ports
 
 from keras_nam import distribution
 
+pytestmark = pytest.mark.xdist_group("multi_worker")
 SCRIPT = Path(multi_worker_run.__file__)
 
 

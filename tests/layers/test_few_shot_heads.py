@@ -171,9 +171,9 @@ def test_base_classes_choose_rows(name):
     ("policy", "jit_compile", "similarity"),
     [
         ("float32", False, "dotproduct"),
-        ("float32", True, "cosine"),
         ("mixed_bfloat16", True, "dotproduct"),
-        ("mixed_float16", False, "cosine"),
+        pytest.param("float32", True, "cosine", marks=pytest.mark.slow),
+        pytest.param("mixed_float16", False, "cosine", marks=pytest.mark.slow),
     ],
 )
 def test_fit_on_classes_and_on_episodes(name, policy, jit_compile, similarity):

@@ -58,9 +58,18 @@ def value_and_gradients(layer, x, mask, jit_compile):
     return outputs, [gradient, *gradients]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize(
-    ("length", "masked"), [(1, False), (40, False), (40, True), (270, True)]
+    ("length", "masked", "jit_compile"),
+    [
+        (40, True, True),
+        (270, True, False),
+        pytest.param(1, False, False, marks=pytest.mark.slow),
+        pytest.param(1, False, True, marks=pytest.mark.slow),
+        pytest.param(40, False, False, marks=pytest.mark.slow),
+        pytest.param(40, False, True, marks=pytest.mark.slow),
+        pytest.param(40, True, False, marks=pytest.mark.slow),
+        pytest.param(270, True, True, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("case", [*CASES, *ABLATIONS])
 def test_layer_equals_its_cell_in_a_stock_rnn(case, length, masked, jit_compile):
@@ -235,10 +244,10 @@ def test_implicit_mask_is_kept_with_an_initial_state(case, functional):
     ("masked", "static", "jit_compile"),
     [
         (False, False, False),
-        (False, False, True),
-        (True, False, False),
         (True, False, True),
-        (True, True, True),
+        pytest.param(False, False, True, marks=pytest.mark.slow),
+        pytest.param(True, False, False, marks=pytest.mark.slow),
+        pytest.param(True, True, True, marks=pytest.mark.slow),
     ],
 )
 def test_length_0_gives_zeros_and_the_initial_states(case, masked, static, jit_compile):

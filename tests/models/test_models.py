@@ -41,7 +41,13 @@ def rows(batch=4, length=9):
     return np.random.default_rng(0).integers(0, 10, (batch, length)).astype("int32")
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [
+        pytest.param(False, id="graph"),
+        pytest.param(True, id="xla", marks=pytest.mark.slow),
+    ],
+)
 def test_fit_with_sample_weight_and_metrics(build, jit_compile):
     model = build()
     inputs, targets, weight = keras_nam.datasets.load_task(

@@ -114,12 +114,15 @@ def steps_of(length):
     return arguments, mask, value_and_gradients(step_by_step, arguments, mask)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize(
-    "static",
+    ("static", "jit_compile"),
     [
-        pytest.param(True, id="static"),
-        pytest.param(False, id="unknown", marks=needs_tensorflow),
+        pytest.param(True, False, id="static-graph"),
+        pytest.param(False, True, id="unknown-xla", marks=needs_tensorflow),
+        pytest.param(True, True, id="static-xla", marks=pytest.mark.slow),
+        pytest.param(
+            False, False, id="unknown-graph", marks=[needs_tensorflow, pytest.mark.slow]
+        ),
     ],
 )
 @pytest.mark.parametrize(("implementation", "chunk_size"), IMPLEMENTATIONS)

@@ -1,0 +1,32 @@
+"""Runs of the examples whose results are kept, so that a table can be broken off."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def start_example(name, arguments):
+    """What an example prints, run in a process of its own."""
+    script = Path(__file__).with_name(f"{name}.py")
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def finished_run(record, settings, start):
+    """The result of a run, from a file if it is there.
+
+    Args:
+        record: Path of the file, which has the settings beside the result.
+        settings: List of strings. A run with other settings is another run.
+        start: Function without arguments that runs and returns the result.
+    """
+    if record.exists():
+        known = json.loads(record.read_text())
+        if known["settings"] == settings:
+            return known["result"]
+    print(*settings, flush=True)
+    result = start()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"settings": settings, "result": result}, indent=1))
+    return result
