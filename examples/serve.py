@@ -16,8 +16,8 @@ Inputs are rows of equal length, or an object of them by name if a model has sev
 session keeps the states of the model between its steps; "steps" counts the time steps
 (or pieces of text) that it has taken. A client that sends "after": STEPS beside its
 inputs is refused (409) unless the session stands there. If it never saw the answer to
-such a step, it sends the same body again: the last one of a session gets the same
-answer, and is not a second step.
+such a step, it sends the same again: the last step of a session gets the same answer,
+and is not a second one.
 
 What is wrong with a request is said in JSON, {"error": "..."}, with a status below 500;
 a step that was refused leaves its session as it was. A full server answers 429 (too
@@ -90,9 +90,7 @@ class Server:
             {
                 "status": "ready",
                 "sessions": len(streams),
-                "session_bytes": sum(
-                    s.state_bytes() + s.answer_bytes() for s in streams
-                ),
+                "session_bytes": sum(s.state_bytes + s.answer_bytes for s in streams),
                 "requests": self.requests,
                 "longest_pause_seconds": self.longest_pause,
                 "peak_resident_bytes": peak,
@@ -111,7 +109,7 @@ class Server:
             self.check_room()
             session = Session(await self.work(self.model.start, body))
         # Others may have started one meanwhile, and now its size is known.
-        self.check_room(session.stream.state_bytes())
+        self.check_room(session.stream.state_bytes)
         name = uuid.uuid4().hex
         self.use(name, session)
         return web.json_response({"session": name, "steps": 0}, status=201)
@@ -235,7 +233,7 @@ class Server:
             )
 
     def check_room(self, size=0):
-        size += sum(s.stream.state_bytes() for s in self.sessions.values())
+        size += sum(s.stream.state_bytes for s in self.sessions.values())
         if len(self.sessions) >= self.limits.max_sessions:
             raise web.HTTPTooManyRequests(
                 text=f"There are {self.limits.max_sessions} sessions, the most"
@@ -248,11 +246,11 @@ class Server:
     def forget_old_answers(self):
         """Lets the answers that sessions keep have what their states leave."""
         streams = [session.stream for session in self.sessions.values()]
-        size = sum(s.state_bytes() + s.answer_bytes() for s in streams)
+        size = sum(s.state_bytes + s.answer_bytes for s in streams)
         for stream in streams:
             if size <= self.limits.max_session_bytes:
                 break
-            size -= stream.answer_bytes()
+            size -= stream.answer_bytes
             stream.forget()
 
     def find(self, request):

@@ -154,13 +154,17 @@ class Stream:
 
     def __init__(self, model, rows):
         self.model, self.rows = model, rows
-        self.state = model.initial_state(batch_size=tf.constant(rows))
+        self.keep(model.initial_state(batch_size=tf.constant(rows)))
         self.steps = 0
         self.forget()
 
-    def state_bytes(self):
-        return sum(x.dtype.size * math.prod(x.shape) for x in self.state.values())
+    def keep(self, state):
+        self.state = state
+        self.state_bytes = sum(
+            x.dtype.size * math.prod(x.shape) for x in state.values()
+        )
 
+    @property
     def answer_bytes(self):
         return len(self.last[1])
 
@@ -171,12 +175,13 @@ class Stream:
 
     def step(self, body):
         """The answer to the next piece, or once more to the last one."""
-        request = hashlib.sha256(body).digest()
+        model = self.model
+        parsed = model.parse(model.step_request, body)
+        # However its client writes JSON.
+        request = hashlib.sha256(msgspec.json.encode(parsed)).digest()
         last, answer = self.last
         if request == last:
             return answer
-        model = self.model
-        parsed = model.parse(model.step_request, body)
         if parsed.after not in (None, self.steps):
             raise web.HTTPConflict(
                 text=f"The session stands after {self.steps}. Only its last request "
@@ -195,7 +200,8 @@ class Stream:
             a.shape[1] if a.ndim > 1 else 1 for a in arrays.values()
         )
         answer = model.write(results, steps=steps)
-        self.state, self.steps = state, steps
+        self.keep(state)
+        self.steps = steps
         self.last = (None, b"") if parsed.after is None else (request, answer)
         return answer
 
