@@ -10,13 +10,10 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import drawn_wide
-from keras_nam.layers.projection import split_heads
 from keras_nam.layers.recurrent import MemoryRNN
-from keras_nam.ops import memory_read
-from keras_nam.ops import memory_write
-from keras_nam.ops import unit_normalize
-from keras_nam.ops.scan_feedback import feedback_scan
-from keras_nam.portable_scope import in_portable_scope
+from keras_nam.ops.lsam_scan import lsam_scan
+from keras_nam.ops.lsam_step import head_sizes
+from keras_nam.ops.lsam_step import lsam_step
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -99,7 +96,7 @@ class LSAMCell(MemoryCell):
 
     def build(self, input_shape):
         super().build(input_shape)
-        columns = 3 * self.units + 2 * self.num_heads
+        columns = self.num_heads * sum(head_sizes(self.units // self.num_heads))
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], columns),
@@ -129,27 +126,9 @@ class LSAMCell(MemoryCell):
         return projected
 
     def step(self, projected, states):
-        hidden, memory = states
-        kernel = self.feedback_kernel()
-        fused = projected + ops.matmul(ops.cast(hidden, kernel.dtype), kernel)
-        dim = self.units // self.num_heads
-        query, key, value, write_gate, read_gate = split_heads(
-            ops.cast(fused, memory.dtype), self.num_heads, (dim, dim, dim, 1, 1)
+        output, memory, trajectory = lsam_step(
+            projected, self.feedback_kernel(), *states
         )
-        query, key = unit_normalize(query), unit_normalize(key)
-        write_gate = ops.sigmoid(ops.squeeze(write_gate, -1))
-        read_gate = ops.sigmoid(ops.squeeze(read_gate, -1))
-        memory = memory_write(memory, key, value, write_gate, write_gate)
-        output = memory_read(memory, query, read_gate)
-        output = ops.reshape(output, (-1, self.units))
-        trajectory = {
-            "query": query,
-            "key": key,
-            "value": value,
-            "write_gate": write_gate,
-            "read_gate": read_gate,
-            "memory": memory,
-        }
         return output, [output, memory], trajectory
 
     def feedback_kernel(self):
@@ -285,9 +264,7 @@ class LSAM(MemoryRNN):
         )
 
     def run(self, projected, states, mask):
-        if self.unroll or in_portable_scope():
-            return super().run(projected, states, mask)
-        outputs, hidden, memory = feedback_scan(
+        outputs, hidden, memory = lsam_scan(
             projected, self.cell.feedback_kernel(), *states, mask=mask
         )
         return outputs, [hidden, memory]

@@ -10,7 +10,7 @@ from keras_nam.arguments import check_rank
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.initialization import drawn_wide
-from keras_nam.ops.scan_lstm import lstm_scan
+from keras_nam.ops.lstm_scan import lstm_scan
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")

@@ -10,12 +10,12 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
-from keras_nam.layers.projection import split_heads
 from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops import memory_read
 from keras_nam.ops import memory_scan
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
+from keras_nam.ops.projection import split_heads
 from keras_nam.ops.scan import check_implementation
 
 
@@ -245,6 +245,8 @@ class NAM(MemoryRNN):
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
 
+    run_is_portable = True
+
     def __init__(
         self,
         units,
@@ -291,8 +293,6 @@ class NAM(MemoryRNN):
         self.chunk_size = chunk_size
 
     def run(self, projected, states, mask):
-        if self.unroll:
-            return super().run(projected, states, mask)
         query, key, value, write_gate, read_gate, *erase_gate = projected
         outputs, memory = memory_scan(
             query,

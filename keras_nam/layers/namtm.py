@@ -5,9 +5,8 @@ from keras import ops
 
 from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.layers.recurrent import MemoryRNN
-from keras_nam.ops.scan_lstm import lstm_scan
-from keras_nam.ops.tape import tape_scan
-from keras_nam.portable_scope import in_portable_scope
+from keras_nam.ops.lstm_scan import lstm_scan
+from keras_nam.ops.tape_scan import tape_scan
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -27,8 +26,8 @@ class NAMTM(MemoryRNN):
                                                           position itself, and j
 
     and maps the `y` of all tapes to the output. Both `X` and `K` are neural attention
-    memories. Nothing that is read is fed back to the controller, so the layer runs in
-    matrix products over time, and only the positions in a loop.
+    memories. Nothing that is read is fed back to the controller, so only the controller
+    and the positions run in a loop over time, and all else in matrix products.
 
     The flags give the paper's ablations:
 
@@ -61,7 +60,8 @@ class NAMTM(MemoryRNN):
         bias_initializer: Initializer for the biases of the projections.
         kernel_regularizer: Regularizer for the same kernels.
         recurrent_regularizer: Regularizer for the controller's recurrent kernel.
-        bias_regularizer: Regularizer for the same biases.
+        bias_regularizer: Regularizer for the biases of the projections and of the
+            controller.
         return_sequences: Boolean. Whether to return the output at every step, or the
             last one.
         return_state: Boolean. Whether to return the final states as well.
@@ -164,20 +164,13 @@ class NAMTM(MemoryRNN):
         )
 
     def run(self, projected, states, mask):
-        if self.unroll or in_portable_scope():
-            return super().run(projected, states, mask)
-        inputs, value, *key = projected
+        controls, value, *key = projected
         tape, *key_memory, read_position, write_position, hidden, carry = states
-        hidden, controller_states = self._run_controller(inputs, [hidden, carry], mask)
-        directions, gates, query = self.cell.act(hidden)
-        jumps = None
-        if key:
-            jumps = (
-                *(ops.cast(x, tape.dtype) for x in (query, key[0])),
-                gates["key_write"],
-                key_memory[0],
-            )
-        reads, tape, positions, key_memory = tape_scan(
+        outputs, hidden, carry = lstm_scan(
+            controls, self.cell.controller_kernel(), hidden, carry, mask=mask
+        )
+        directions, gates, query = self.cell.act(outputs)
+        reads, *after = tape_scan(
             value,
             directions,
             tape,
@@ -185,16 +178,12 @@ class NAMTM(MemoryRNN):
             gates["write"],
             gates["erase"],
             gates["read"],
-            jumps=jumps,
+            jumps=self.cell.jumps(query, key, gates, key_memory),
             mask=mask,
         )
-        return self.cell.output(reads), [
-            tape,
-            *([key_memory] if key else []),
-            positions[..., 0, :],
-            positions[..., 1, :],
-            *controller_states,
-        ]
+        tape, positions, key_memory = after
+        states = self.cell.as_states(tape, key_memory, positions, hidden, carry)
+        return self.cell.output(reads), states
 
     def initial_states(self, sequences):
         batch, length = ops.shape(sequences)[:2]
@@ -210,19 +199,6 @@ class NAMTM(MemoryRNN):
     def states_with(self, memory):
         batch, _, length, _ = ops.shape(memory)
         return [memory, *self.cell.initial_states(batch, length)[1:]]
-
-    def _run_controller(self, inputs, states, mask):
-        """The controller over time: `(batch, time, units)` and its final states."""
-        controller = self.cell.controller
-        dtype = self.compute_dtype
-        kernel, recurrent_kernel, bias = (
-            ops.cast(w, dtype)
-            for w in (controller.kernel, controller.recurrent_kernel, controller.bias)
-        )
-        outputs, *states = lstm_scan(
-            ops.matmul(inputs, kernel) + bias, recurrent_kernel, *states, mask=mask
-        )
-        return outputs, states
 
     def _tape_length(self, length):
         if self.cell.tape_length is not None or length is None:

@@ -12,11 +12,9 @@ from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.initialization import drawn_wide
-from keras_nam.ops import memory_read
-from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
-from keras_nam.ops.heads import move_heads
-from keras_nam.portable_scope import in_portable_scope
+from keras_nam.ops.lstm_scan import lstm_step
+from keras_nam.ops.tape_step import tape_step
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -45,7 +43,8 @@ class NAMTMCell(MemoryCell):
         bias_initializer: Initializer for the biases of the projections.
         kernel_regularizer: Regularizer for the same kernels.
         recurrent_regularizer: Regularizer for the controller's recurrent kernel.
-        bias_regularizer: Regularizer for the same biases.
+        bias_regularizer: Regularizer for the biases of the projections and of the
+            controller.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -185,17 +184,22 @@ class NAMTMCell(MemoryCell):
         self.output_dense.build((None, cells))
 
     def project(self, inputs):
-        inputs = ops.cast(inputs, self.dtype_policy.compute_dtype)
+        dtype = self.dtype_policy.compute_dtype
+        inputs = ops.cast(inputs, dtype)
+        kernel, bias = (
+            ops.cast(w, dtype) for w in (self.controller.kernel, self.controller.bias)
+        )
+        controls = ops.matmul(inputs, kernel) + bias
         value = self._split_tapes(self.value_dense(inputs))
         if not self.use_jump:
-            return inputs, value
-        return inputs, value, unit_normalize(self._split_tapes(self.key_dense(inputs)))
+            return controls, value
+        key = unit_normalize(self._split_tapes(self.key_dense(inputs)))
+        return controls, value, key
 
-    def control(self, inputs, states):
-        """One step of the controller: `(hidden, [hidden, carry])`."""
-        _, states = self.controller(inputs, states)
-        states = [ops.cast(state, self.compute_dtype) for state in states]
-        return states[0], states
+    def controller_kernel(self):
+        """The controller's recurrent kernel in the dtype of its products."""
+        dtype = self.dtype_policy.compute_dtype
+        return ops.cast(self.controller.recurrent_kernel, dtype)
 
     def act(self, hidden):
         """What the controller's output makes of the heads.
@@ -236,6 +240,18 @@ class NAMTMCell(MemoryCell):
             query = unit_normalize(self._split_tapes(self.query_dense(hidden)))
         return directions, gates, query
 
+    def jumps(self, query, key, gates, key_memory):
+        """What `tape_step` and `tape_scan` take for jumps, of lists of one or none."""
+        if not self.use_jump:
+            return None
+        query, key = (ops.cast(x, self.compute_dtype) for x in (query, key[0]))
+        return query, key, gates["key_write"], key_memory[0]
+
+    def as_states(self, tape, key_memory, positions, hidden, carry):
+        """The list of the states, as in `state_shapes`."""
+        memories = [tape] if key_memory is None else [tape, key_memory]
+        return [*memories, positions[..., 0, :], positions[..., 1, :], hidden, carry]
+
     def output(self, reads):
         """Maps what was read, `(..., num_tapes, tape_dim)`, to `(..., units)`."""
         leading = ops.shape(reads)[:-2]
@@ -243,39 +259,20 @@ class NAMTMCell(MemoryCell):
         return self.output_dense(ops.reshape(reads, (*leading, cells)))
 
     def step(self, projected, states):
-        inputs, value, *key = projected
+        controls, value, *key = projected
         tape, *key_memory, read_position, write_position, hidden, carry = states
-        hidden, controller_states = self.control(inputs, [hidden, carry])
+        hidden, carry, _ = lstm_step(controls, self.controller_kernel(), hidden, carry)
         directions, gates, query = self.act(hidden)
-
-        # The tape is a memory whose keys are positions.
-        positions = ops.stack([read_position, write_position], axis=-2)
-        heads = unit_normalize(positions) if self.use_jump else positions
-        memory = memory_write(
-            ops.swapaxes(tape, -1, -2),
-            heads[..., 1, :],
+        read, tape, moved, key_memory, jump = tape_step(
             value,
+            directions,
+            tape,
+            ops.stack([read_position, write_position], axis=-2),
             gates["write"],
             gates["erase"],
+            gates["read"],
+            jumps=self.jumps(query, key, gates, key_memory),
         )
-        read = memory_read(memory, heads[..., 0, :], gates["read"])
-        tape = ops.swapaxes(memory, -1, -2)
-
-        # Write positions are stored under keys, as they are, and jumped to.
-        jump = None
-        if self.use_jump:
-            key_memory = [
-                memory_write(
-                    key_memory[0],
-                    key[0],
-                    write_position,
-                    gates["key_write"],
-                    gates["erase"],
-                )
-            ]
-            jump = memory_read(key_memory[0], ops.cast(query, tape.dtype))
-        moved = move_heads(positions, directions, jump)
-
         trajectory = {
             "read_position": read_position,
             "write_position": write_position,
@@ -290,15 +287,9 @@ class NAMTMCell(MemoryCell):
         if self.use_erase:
             trajectory["erase_gate"] = gates["erase"]
         if self.use_jump:
-            trajectory["key_memory"] = key_memory[0]
+            trajectory["key_memory"] = key_memory
             trajectory["jump_position"] = jump
-        states = [
-            tape,
-            *key_memory,
-            moved[..., 0, :],
-            moved[..., 1, :],
-            *controller_states,
-        ]
+        states = self.as_states(tape, key_memory, moved, hidden, carry)
         return self.output(read), states, trajectory
 
     def get_config(self):
@@ -343,8 +334,5 @@ class NAMTMCell(MemoryCell):
         )
 
     def _split_tapes(self, x):
-        if in_portable_scope():
-            # Converters merge two reshapes of unknown sizes into one that is wrong.
-            return ops.stack(ops.split(x, self.num_tapes, axis=-1), axis=-2)
-        leading, size = ops.shape(x)[:-1], x.shape[-1] // self.num_tapes
-        return ops.reshape(x, (*leading, self.num_tapes, size))
+        # Converters merge two reshapes of unknown sizes into one that is wrong.
+        return ops.stack(ops.split(x, self.num_tapes, axis=-1), axis=-2)

@@ -13,6 +13,7 @@ from keras_nam.arguments import fits
 from keras_nam.layers.streaming import check_forwards
 from keras_nam.layers.streaming import check_initial_state
 from keras_nam.layers.streaming import continue_outputs
+from keras_nam.portable_scope import in_portable_scope
 
 FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
@@ -32,6 +33,8 @@ class MemoryRNN(keras.layers.RNN):
 
     # Which of the states is the memory that may be given alone as `initial_state`.
     memory_index = 0
+    # Whether `run` has an equivalent in other runtimes than TensorFlow.
+    run_is_portable = False
 
     def __init__(self, cell, **kwargs):
         for name in FLAGS:
@@ -112,7 +115,7 @@ class MemoryRNN(keras.layers.RNN):
             `(outputs, states)`: `(batch, time, output_size)`, where outputs of masked
             steps may hold anything, and the states after the last step.
         """
-        outputs, states, _ = self._run_steps(projected, states, mask)
+        outputs, states, _ = self.run_steps(projected, states, mask)
         return outputs, states
 
     def trajectory(self, sequences, initial_state=None, mask=None):
@@ -134,7 +137,7 @@ class MemoryRNN(keras.layers.RNN):
         if not self.built:
             self.build(tuple(ops.convert_to_tensor(sequences).shape))
         sequences, states, mask = self._prepare(sequences, initial_state, mask)
-        _, _, trajectory = self._run_steps(self.cell.project(sequences), states, mask)
+        _, _, trajectory = self.run_steps(self.cell.project(sequences), states, mask)
         return trajectory
 
     def initial_states(self, sequences):
@@ -206,7 +209,9 @@ class MemoryRNN(keras.layers.RNN):
             outputs = ops.zeros(shape, self.compute_dtype)
         else:
             projected = self.cell.project(sequences)
-            outputs, states = self.run(projected, states, mask)
+            by_steps = in_portable_scope() and not self.run_is_portable
+            run = self.run_steps if self.unroll or by_steps else self.run
+            outputs, states, *_ = run(projected, states, mask)
             outputs = ops.cast(outputs, self.compute_dtype)
         if mask is not None:
             outputs = self._fill_masked(outputs, mask)
@@ -267,8 +272,8 @@ class MemoryRNN(keras.layers.RNN):
         shapes = self.cell.state_shapes
         return [shapes[self.memory_index]] if len(states) == 1 else shapes
 
-    def _run_steps(self, projected, states, mask):
-        """Runs the cell step by step and keeps its outputs and its trajectory."""
+    def run_steps(self, projected, states, mask):
+        """As `run`, cell by cell, with the trajectory as a third result."""
 
         def step(states, elements):
             projected, *valid = elements

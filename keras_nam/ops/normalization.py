@@ -6,8 +6,10 @@ from keras_nam.arguments import check_positive
 from keras_nam.ops.precision import at_least_float32
 from keras_nam.ops.precision import floating_dtype
 
+EPSILON = 1e-12
 
-def unit_normalize(x, axis=-1, epsilon=1e-12):
+
+def unit_normalize(x, axis=-1, epsilon=EPSILON):
     """Scales `x` to unit length along `axis`.
 
     Computes `x / max(norm(x), epsilon)`. The floor is on the norm, not on its

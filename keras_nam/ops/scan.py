@@ -13,7 +13,6 @@ from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
-from keras_nam.portable_scope import in_portable_scope
 
 IMPLEMENTATIONS = ("auto", "recurrent", "chunked", "token")
 DEFAULT_CHUNK_SIZE = 32
@@ -192,8 +191,6 @@ class MemoryScan(keras.Operation):
         """The implementation that `"auto"` stands for, and the chunk size."""
         implementation, chunk_size = self.implementation, self.chunk_size
         length = query.shape[1]
-        if in_portable_scope():
-            implementation = "auto"
         if implementation == "auto":
             short = length is not None and length <= LONGEST_TOKEN_SPACE
             implementation = "token" if short else "chunked"

@@ -17,7 +17,6 @@ from keras_nam.ops.linear_recurrence import linear_recurrence
 from keras_nam.ops.memory import transpose
 from keras_nam.ops.segments import divide_up
 from keras_nam.ops.triangular import solve_unit_lower
-from keras_nam.portable_scope import in_portable_scope
 
 
 def chunked_scan(query, key, value, erase, memory, chunk_size):
@@ -63,10 +62,7 @@ def solve_writes(key, value, erase):
     identity = ops.eye(ops.shape(key)[-2], dtype=key.dtype)
     system = ops.tril(erase * overlaps, -1) + identity
     both = ops.concatenate([value, erase * key], axis=-1)
-    if in_portable_scope():
-        solution = solve_unit_lower(system, both)
-    else:
-        solution = ops.solve_triangular(system, both, lower=True)
+    solution = solve_unit_lower(system, both)
     width = ops.shape(value)[-1]
     if None in (value.shape[-1], solution.shape[-1]):
         return solution[..., :width], solution[..., width:]

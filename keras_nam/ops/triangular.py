@@ -1,6 +1,7 @@
-"""Unit lower triangular systems, solved with matrix products alone.
+"""Unit lower triangular systems.
 
-The inverse of a block triangular matrix is
+Runtimes without an operator that solves them have matrix products. The inverse of a
+block triangular matrix is
 
     [A 0]^-1   [   A^-1          0  ]
     [C B]    = [-B^-1 C A^-1   B^-1 ]
@@ -11,6 +12,8 @@ size, for all blocks at once. This is as exact as solving row by row.
 
 import numpy as np
 from keras import ops
+
+from keras_nam.portable_scope import in_portable_scope
 
 
 def solve_unit_lower(system, right):
@@ -24,7 +27,9 @@ def solve_unit_lower(system, right):
     Returns:
         Tensor of the shape of `right`.
     """
-    return ops.matmul(_invert(system), right)
+    if in_portable_scope():
+        return ops.matmul(_invert(system), right)
+    return ops.solve_triangular(system, right, lower=True)
 
 
 def _invert(system):

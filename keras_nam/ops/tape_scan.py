@@ -1,4 +1,4 @@
-"""A tape with a reading and a writing head over time: the NAM Turing machine.
+"""`tape_step` over time: the NAM Turing machine.
 
 The tape is a memory whose keys are positions. Where the heads go does not depend on
 what stands on the tape, so the positions come first, and then one `memory_scan`.
@@ -8,8 +8,9 @@ from keras import ops
 
 from keras_nam.ops.normalization import unit_normalize
 from keras_nam.ops.scan import memory_scan
-from keras_nam.ops.scan_positions import jumping_position_scan
-from keras_nam.ops.scan_positions import position_scan
+from keras_nam.ops.tape_heads import staying
+from keras_nam.ops.tape_positions import jumping_position_scan
+from keras_nam.ops.tape_positions import position_scan
 
 
 def tape_scan(
@@ -45,7 +46,7 @@ def tape_scan(
         the states after the last step. `key_memory` is `None` without jumps.
     """
     if mask is not None:
-        stay = ops.one_hot([1, 1], 4, dtype=directions.dtype)
+        stay = staying(directions.dtype)
         directions = ops.where(mask[:, :, None, None, None], directions, stay)
     if jumps is None:
         key_memory = None

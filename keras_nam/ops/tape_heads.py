@@ -32,6 +32,11 @@ def move_heads(positions, directions, jump=None):
     return moved if jump is None else moved + jumping * ops.expand_dims(jump, -2)
 
 
+def staying(dtype):
+    """The directions `(2, 4)` of two heads that stay where they are."""
+    return ops.one_hot([1, 1], 4, dtype=dtype)
+
+
 def move_heads_adjoint(adjoint, directions):
     """The adjoint of `move_heads` with respect to the positions."""
     previous, stay, following = (directions[..., i, None] for i in range(3))

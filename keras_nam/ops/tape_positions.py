@@ -14,14 +14,15 @@ of the first ones. As in `recurrent_scan`, the gradient runs that memory backwar
 from keras import ops
 
 from keras_nam import backend
-from keras_nam.ops.heads import move_heads
-from keras_nam.ops.heads import move_heads_adjoint
-from keras_nam.ops.heads import shift_back
-from keras_nam.ops.heads import shift_forward
 from keras_nam.ops.memory import transpose
 from keras_nam.ops.segments import join_segments
 from keras_nam.ops.segments import split_segments
 from keras_nam.ops.step import dot
+from keras_nam.ops.tape_heads import move_heads
+from keras_nam.ops.tape_heads import move_heads_adjoint
+from keras_nam.ops.tape_heads import shift_back
+from keras_nam.ops.tape_heads import shift_forward
+from keras_nam.ops.tape_heads import staying
 
 # A key memory that never erases grows, and loses its early content when it is run
 # backwards over many steps.
@@ -66,7 +67,7 @@ def jumping_position_scan(directions, positions, query, key, write, erase, memor
     """
     length = ops.shape(directions)[1]
     # A step that stays where it is and writes nothing leaves all states as they are.
-    stay = ops.one_hot([1, 1], 4, dtype=directions.dtype)
+    stay = staying(directions.dtype)
     pairs = ops.stack([query, key], axis=3)
     block = min(BLOCK_LENGTH, length) if isinstance(length, int) else BLOCK_LENGTH
     moves, *others = (

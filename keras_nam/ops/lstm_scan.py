@@ -1,11 +1,12 @@
-"""An LSTM over time whose loop holds nothing but what depends on the step before.
+"""An LSTM over time: the controller of NAM-TM, and what tells I-BERT the order.
 
     i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of x_t W + h_{t-1} R + b
     c_t = f c_{t-1} + i g
     h_t = o tanh(c_t)
 
-The product with the inputs comes before the loop, and in the gradient all that does not
-depend on later steps, the gradient of `R` included, comes before or after it.
+The loop holds nothing but what depends on the step before: the product with the inputs
+comes before it, and in the gradient all that does not depend on later steps, the
+gradient of `R` included, comes before or after it.
 """
 
 from keras import ops
@@ -40,6 +41,15 @@ def lstm_scan(projected, recurrent_kernel, hidden, carry, mask=None):
     return ops.swapaxes(outputs, 0, 1), hidden, carry
 
 
+def lstm_step(projected, recurrent_kernel, hidden, carry):
+    """One step on `(batch, 4 * units)`: `(hidden, carry, gates)` after it."""
+    gates = ops.cast(projected, hidden.dtype)
+    gates = gates + recurrent_product(hidden, recurrent_kernel)
+    gates = _activate(*ops.split(gates, 4, axis=-1))
+    carry, hidden = _update(gates, carry)
+    return hidden, carry, gates
+
+
 def _scan(projected, valid, recurrent_kernel, hidden, carry):
     """Time-major."""
 
@@ -48,9 +58,9 @@ def _scan(projected, valid, recurrent_kernel, hidden, carry):
         def step(state, elements):
             projected, *valid = elements
             hidden, carry = state
-            gates = projected + recurrent_product(hidden, recurrent_kernel)
-            gates = _activate(*ops.split(gates, 4, axis=-1))
-            new_carry, new_hidden = _update(gates, carry)
+            new_hidden, new_carry, gates = lstm_step(
+                projected, recurrent_kernel, hidden, carry
+            )
             if valid:
                 new_carry = ops.where(valid[0] > 0, new_carry, carry)
                 new_hidden = ops.where(valid[0] > 0, new_hidden, hidden)

@@ -21,7 +21,10 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_nam import backend
+from keras_nam.ops.lsam_step import head_sizes
 from keras_nam.ops.memory import transpose
+from keras_nam.ops.normalization import EPSILON
+from keras_nam.ops.projection import split_heads
 from keras_nam.ops.recurrent_product import recurrent_kernel_gradient
 from keras_nam.ops.recurrent_product import recurrent_product
 from keras_nam.ops.segments import join_segments
@@ -32,14 +35,12 @@ from keras_nam.ops.step import dot
 BLOCK_LENGTH = 4
 
 
-def feedback_scan(projected, recurrent_kernel, hidden, memory, mask=None):
-    """Scans with feedback.
+def lsam_scan(projected, recurrent_kernel, hidden, memory, mask=None):
+    """Runs `lsam_step` over time.
 
     Args:
-        projected: Tensor of shape `(batch, time, heads * (3 * dim + 2))`: what the
-            input adds to `[query, key, value, write gate, read gate]`.
-        recurrent_kernel: Tensor of shape `(units, heads * (3 * dim + 2))`: what
-            `h_{t-1}` is multiplied with to add to the same, in this dtype.
+        projected: Tensor of shape `(batch, time, columns)`, see `lsam_step`.
+        recurrent_kernel: Tensor of shape `(units, columns)`, see `lsam_step`.
         hidden: Tensor of shape `(batch, units)`, `h_0`.
         memory: Tensor of shape `(batch, heads, dim, dim)`, `M_0`.
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
@@ -51,8 +52,8 @@ def feedback_scan(projected, recurrent_kernel, hidden, memory, mask=None):
     """
     length = ops.shape(projected)[1]
     block = min(BLOCK_LENGTH, length) if isinstance(length, int) else BLOCK_LENGTH
-    heads = memory.shape[1]
-    projected = _by_head(ops.cast(projected, hidden.dtype), heads)
+    heads, sizes = memory.shape[1], head_sizes(memory.shape[-1])
+    projected = _by_head(ops.cast(projected, hidden.dtype), heads, sizes)
     if mask is None and needs_padding(length, block):
         mask = ops.ones(ops.shape(projected)[:2], "bool")
     valid = None
@@ -62,7 +63,7 @@ def feedback_scan(projected, recurrent_kernel, hidden, memory, mask=None):
     outputs, hidden, memory = _scan_segments(
         split_segments(projected, length, block=block),
         valid,
-        _by_head(recurrent_kernel, heads),
+        _by_head(recurrent_kernel, heads, sizes),
         hidden,
         memory,
     )
@@ -148,8 +149,8 @@ def _block(state, projected, *rest):
     for step in range(projected.shape[0]):
         fused = projected[step] + recurrent_product(hidden, kernel)
         pair, value, gates = _split(fused, heads, dim)
-        # The floor of `unit_normalize`, whose care for gradients is not needed here.
-        scale = ops.rsqrt(ops.maximum(dot(pair, pair), 1e-24))
+        # `unit_normalize`, whose care for gradients is not needed here.
+        scale = ops.rsqrt(ops.maximum(dot(pair, pair), EPSILON * EPSILON))
         pair = pair * scale
         gates = ops.sigmoid(gates)
         write, read = gates[..., :1], gates[..., 1:]
@@ -269,17 +270,10 @@ def _split(fused, heads, dim):
     return pair, fused[..., 2 * dim : 3 * dim], fused[..., 3 * dim :]
 
 
-def _by_head(x, heads):
+def _by_head(x, heads, sizes):
     """Puts the columns of a head beside each other, as `_split` wants them."""
-    leading, dim = ops.shape(x)[:-1], (x.shape[-1] // heads - 2) // 3
-    width = heads * dim
-    vectors, gates = ops.split(x, [3 * width], axis=-1)
-    vectors = ops.swapaxes(ops.reshape(vectors, (*leading, 3, heads, dim)), -3, -2)
-    gates = ops.swapaxes(ops.reshape(gates, (*leading, 2, heads)), -1, -2)
-    x = ops.concatenate(
-        [ops.reshape(vectors, (*leading, heads, 3 * dim)), gates], axis=-1
-    )
-    return ops.reshape(x, (*leading, heads * (3 * dim + 2)))
+    parts = ops.concatenate(split_heads(x, heads, sizes), axis=-1)
+    return ops.reshape(parts, ops.shape(x))
 
 
 def _append(rows, row):

@@ -7,7 +7,7 @@ from backends import differentiate
 from backends import needs_tensorflow
 from keras import ops
 
-from keras_nam.ops.scan_lstm import lstm_scan
+from keras_nam.ops.lstm_scan import lstm_scan
 
 UNITS, FEATURES = 5, 3
 
