@@ -180,6 +180,8 @@ def check_strings(name, values, classes=str, at_least=0):
     """`check_list` of strings, which must be valid Unicode."""
     expected = f"a list of strings{', at least one' if at_least else ''}"
     strings = check_list(name, values, classes, expected, at_least)
+    # Those of NumPy print as no others do.
+    strings = [str(x) if isinstance(x, str) else x for x in strings]
     for string in strings:
         if isinstance(string, str) and not _is_unicode(string):
             raise ValueError(

@@ -100,7 +100,7 @@ class SymbolTokenizer(Tokenizer):
         expected = ", ".join(self._symbols[:_SHOWN])
         if len(self._symbols) > _SHOWN:
             expected += f" and so on up to {self._symbols[-1]}"
-        message = f"A text must consist of the symbols {expected}. Received: "
+        message = f"Each text of `texts` must consist of {expected}. Received: "
         if tf.executing_eagerly():
             if len(unknown):
                 found = [symbol.decode() for symbol in unknown.numpy()[:_SHOWN]]

@@ -6,6 +6,7 @@ Here it is the other way round, as the papers describe the tasks.
 
 import numpy as np
 
+from keras_nam.arguments import check_cells
 from keras_nam.arguments import check_integer
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import END
@@ -143,6 +144,8 @@ def repeated_copy(
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
     repeats = check_integer("repeats", repeats)
+    # A block has at least four cells.
+    check_cells((repeats, 4), repeats=repeats)
 
     def make(random, lengths, row_length):
         strings = [_random_strings(random, lengths) for _ in range(repeats)]

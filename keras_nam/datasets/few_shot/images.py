@@ -26,7 +26,8 @@ def load_images(source, image_size=28, channels=1):
     Args:
         source: A folder with a folder of `.png`, `.jpg`, `.bmp` or `.gif` files for
             each class; or a `tf.data.Dataset` of `(image, label)`, or of dictionaries
-            with `"image"` and `"label"`, as TensorFlow Datasets has them.
+            with `"image"` and `"label"`, as TensorFlow Datasets has them. Their images
+            are integers from 0 to 255 or floats from 0 to 1.
         image_size: Positive integer, the height and width to resize to.
         channels: 1 or 3.
 
@@ -195,7 +196,13 @@ def _read_dataset(dataset, expected):
             image = image[..., None]
         if image.ndim != 3 or image.dtype.kind not in "uif" or 0 in image.shape:
             raise expected
-        yield image / (255 if image.dtype == np.uint8 else 1), label
+        image = image / (1 if image.dtype.kind == "f" else 255)
+        if not 0 <= image.min() <= image.max() <= 1:
+            raise ValueError(
+                "Images of `source` must be integers from 0 to 255 or floats from 0 to "
+                f"1. Received: values that become {image.min()} to {image.max()}"
+            )
+        yield image, label
 
 
 def _convert(image, image_size, channels):

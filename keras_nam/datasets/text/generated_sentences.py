@@ -22,8 +22,9 @@ def generated_sentences(num_examples, min_words=3, max_words=30, seed=0):
 
     Args:
         num_examples: Non-negative integer.
-        min_words: Positive integer, at least 3.
-        max_words: Positive integer. Sentences are spread evenly over the lengths.
+        min_words: Integer of at least 3.
+        max_words: Integer of at least `min_words`. Sentences are spread evenly over
+            the lengths.
         seed: Non-negative integer of any size. The same arguments give the same
             sentences.
 

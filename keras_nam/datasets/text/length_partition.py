@@ -96,8 +96,9 @@ def partition_by_length(
             parts.longer.append(sentence)
     if not parts.train:
         raise ValueError(
-            f"Argument `sentences` must have some of a length in {level} between the "
-            f"bounds {(low, high)}. Received: {len(sentences)} sentences with "
+            f"Argument `sentences` must have some of a length in {level} between "
+            f"`train_bounds`, and less than all of them held out. "
+            f"Received: {len(sentences)} sentences, train_bounds={(low, high)}, "
             f"held_out={held_out}"
         )
     return parts

@@ -63,6 +63,8 @@ def test_seeds():
         {"novel_classes": [2]},
         {"novel_classes": [2, 3, 8]},
         {"novel_classes": [2, 99]},
+        {"novel_classes": [2, 2, 11]},
+        {"novel_classes": [2.0, 11.0]},
     ],
 )
 def test_wrong_episodes(arguments):

@@ -80,6 +80,30 @@ def test_images_from_a_dataset():
     np.testing.assert_allclose(images, np.ones((3, 4, 4, 3)), atol=1e-6)
 
 
+def test_what_images_of_a_dataset_may_be():
+    for image in (np.full((4, 4), 51), np.full((4, 4, 1), 0.2)):
+        images, labels = datasets.load_images([(image, np.int64(3))], image_size=4)
+        np.testing.assert_allclose(images, np.full((1, 4, 4, 1), 0.2), atol=1e-6)
+        assert labels == [3]
+    good = np.zeros((4, 4, 1))
+    for source in (
+        [(good + 2, 0)],
+        [(good - 1, 0)],
+        [(good * np.nan, 0)],
+        [(good, 0.5)],
+        [(good, None)],
+        [(good[:0], 0)],
+        [(good.astype("str"), 0)],
+        [good],
+        [{"image": good}],
+        [],
+        3,
+        None,
+    ):
+        with pytest.raises(ValueError, match="`source` must .*Received: "):
+            datasets.load_images(source, image_size=4)
+
+
 def test_omniglot(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     with pytest.raises(ValueError, match="download=True"):
