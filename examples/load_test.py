@@ -258,7 +258,7 @@ class Nuisance:
                     await attack(reader, writer)
                 finally:
                     writer.transport.abort()
-            except ConnectionError:
+            except OSError:
                 self.report.others["cut off"] += 1
 
     async def slow(self, reader, writer):
