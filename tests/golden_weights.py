@@ -144,8 +144,8 @@ def few_shot(head, prefix=""):
 
 
 def few_shot_gates(head, prefix=""):
-    """What says how much a NAMClassifier erases: a network, or logits."""
-    if head.gates == "position":
+    """What says how much a published head erases: a network, or logits."""
+    if hasattr(head, "erase_logits"):
         return [same(head.erase_logits, f"{prefix}erase_logits")]
     return [
         same(head.eraser.hidden_kernel, f"{prefix}eraser1.W"),

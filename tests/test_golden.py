@@ -6,6 +6,7 @@ compares with every array file in FOLDER, whatever its sizes, and fails for thos
 known name.
 """
 
+import functools
 import re
 from pathlib import Path
 
@@ -16,8 +17,11 @@ import numpy as np
 import pytest
 from backends import differentiate
 from keras import ops
+from published_heads import PositionClassifier
+from published_heads import SharedGateClassifier
 
 import keras_nam
+from keras_nam.layers import CosineClassifier
 from keras_nam.layers.cosine_classifier import class_mean
 from keras_nam.models import lsam as lsam_model
 
@@ -41,15 +45,21 @@ TRAJECTORY = {
     "hidden": "hidden",
 }
 
-# The options under which a head computes what the published code does.
+# The heads that compute what the published code does.
 GENERATORS = {
-    "none": {"generator": "mean"},
-    "feature_averaging": {"generator": "feature_averaging"},
-    "attention_based": {"generator": "attention"},
-    "nam": {"gates": "position"},
-    "nam2": {"gates": "shared"},
-    "namattention": {"gates": "position", "use_attention": True},
-    "nam2attention": {"gates": "shared", "use_attention": True},
+    "none": functools.partial(CosineClassifier, generator="mean"),
+    "feature_averaging": functools.partial(
+        CosineClassifier, generator="feature_averaging"
+    ),
+    "attention_based": functools.partial(CosineClassifier, generator="attention"),
+    "nam": functools.partial(PositionClassifier, gate_units=None),
+    "nam2": functools.partial(SharedGateClassifier, gate_units=None),
+    "namattention": functools.partial(
+        PositionClassifier, gate_units=None, use_attention=True
+    ),
+    "nam2attention": functools.partial(
+        SharedGateClassifier, gate_units=None, use_attention=True
+    ),
 }
 # Weights of the published code that nothing is computed with.
 UNUSED = ("write_logits", "writer1", "writer2")
@@ -266,14 +276,10 @@ def lra_nam_attention(arrays):
     return run, []
 
 
-def fsl_namblock(arrays, gates="position"):
+def fsl_namblock(arrays, head_class=PositionClassifier):
     places = arrays.get("w.erase_logits", arrays["in.base"][0]).shape[0]
-    head = keras_nam.layers.NAMClassifier(
-        places,
-        num_novel_classes=arrays["in.labels"].shape[-1],
-        erase="batch_mean",
-        gates=gates,
-        gate_units=None,
+    head = head_class(
+        places, num_novel_classes=arrays["in.labels"].shape[-1], gate_units=None
     )
     head.build(arrays["in.feat"].shape)
 
@@ -291,7 +297,7 @@ def fsl_namblock(arrays, gates="position"):
 
 
 def fsl_namblock2(arrays):
-    return fsl_namblock(arrays, "shared")
+    return fsl_namblock(arrays, SharedGateClassifier)
 
 
 def fsl_favg(arrays):
@@ -302,18 +308,11 @@ def fsl_favg(arrays):
 
 
 def fsl_classifier(arrays, generator):
-    options = {
-        "num_base_classes": arrays["w.base"].shape[0],
-        "num_novel_classes": arrays["in.labels"].shape[-1],
-        "similarity": "dotproduct" if generator.endswith("_dot") else "cosine",
-        **GENERATORS[generator.removesuffix("_dot")],
-    }
-    if "nam" in generator:
-        head = keras_nam.layers.NAMClassifier(
-            erase="batch_mean", gate_units=None, **options
-        )
-    else:
-        head = keras_nam.layers.CosineClassifier(**options)
+    head = GENERATORS[generator.removesuffix("_dot")](
+        num_base_classes=arrays["w.base"].shape[0],
+        num_novel_classes=arrays["in.labels"].shape[-1],
+        similarity="dotproduct" if generator.endswith("_dot") else "cosine",
+    )
     head.build(arrays["in.feat"].shape)
 
     def run(feat, labels, feat_test, base_ids):

@@ -13,10 +13,8 @@ from keras_nam.layers.gate_network import GateNetwork
 from keras_nam.ops import memory_scan
 from keras_nam.ops import memory_write_set
 from keras_nam.ops import unit_normalize
-from keras_nam.ops.sets import erasure
 
-ERASURES = ("together", "in_order", "batch_mean")
-GATES = ("separate", "shared", "position")
+ERASURES = ("together", "in_order")
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -49,12 +47,7 @@ class NAMClassifier(FewShotHead):
             they were trained, so that the order does not matter. `"in_order"`: one
             after the other, in the order of the labels, each from what the ones before
             it left, novel classes included; examples that look alike then do not
-            erase more than there is. `"batch_mean"`: as `"together"`, but every
-            episode erases the mean over the batch, as the published code does.
-        gates: `"separate"`: two networks, as above. `"shared"`: one network serves
-            both, as in the published code. `"position"`: an early form, with
-            a learned erase probability for every place in the list of the base
-            classes, which writes the mean of the examples.
+            erase more than there is.
         gate_units: Positive integer, the hidden units of writer and eraser. `None`
             means the number of features.
         use_attention: Boolean. Whether an attention over the base classes is added to
@@ -109,37 +102,28 @@ class NAMClassifier(FewShotHead):
         num_novel_classes=5,
         max_shots=10,
         erase="together",
-        gates="separate",
         gate_units=64,
         use_attention=False,
         **kwargs,
     ):
         check_choice("erase", erase, ERASURES)
-        check_choice("gates", gates, GATES)
         use_attention = check_boolean("use_attention", use_attention)
-        if erase == "in_order" and (gates == "position" or use_attention):
+        if erase == "in_order" and use_attention:
             raise ValueError(
-                '`erase="in_order"` writes every example by itself, which neither '
-                '`gates="position"` nor `use_attention=True` do.'
+                '`erase="in_order"` writes every example by itself, which '
+                "`use_attention=True` does not. Received: use_attention=True"
             )
         gate_units = check_optional_integer("gate_units", gate_units)
         super().__init__(num_base_classes, num_novel_classes, max_shots, **kwargs)
         self.erase = erase
-        self.gates = gates
         self.gate_units = gate_units
         self.use_attention = use_attention
 
     def build(self, features_shape):
         super().build(features_shape)
         width = features_shape[-1]
-        if self.gates == "position":
-            self.erase_logits = self._add(
-                "erase_logits", (self.num_base_classes,), "zeros"
-            )
-        else:
-            self.eraser = self._gate_network(width, "eraser")
-            if self.gates == "separate":
-                self.writer = self._gate_network(width, "writer")
+        self.eraser = self._gate_network(width, "eraser")
+        self.writer = self._gate_network(width, "writer")
         if self.use_attention:
             self.mean_scale = self._add("mean_scale", (width,), "ones")
             self.attended_scale = self._add("attended_scale", (width,), "ones")
@@ -155,14 +139,11 @@ class NAMClassifier(FewShotHead):
         return shapes
 
     def encode(self, features, base, base_classes=None):
-        examples = {"features": features}
-        if self.gates == "position":
-            gate = ops.ones_like(features[..., 0])
-            examples["write_gate"], examples["erase_gate"] = gate, gate
-        else:
-            writer = self.writer if self.gates == "separate" else self.eraser
-            examples["write_gate"] = writer(features)
-            examples["erase_gate"] = self.eraser(features)
+        examples = {
+            "features": features,
+            "write_gate": self.writer(features),
+            "erase_gate": self.eraser(features),
+        }
         if self.use_attention:
             if self.similarity == "cosine":
                 base = unit_normalize(base)
@@ -171,42 +152,32 @@ class NAMClassifier(FewShotHead):
         return examples
 
     def base_rows(self, base):
-        return base if self.gates == "position" else unit_normalize(base)
+        return unit_normalize(base)
 
     def combine(self, base, examples, labels):
         num_base, num_novel = base.shape[1], labels.shape[-1]
         memory = ops.pad(base, [[0, 0], [0, num_novel], [0, 0]])
-        values = ops.pad(labels, [[0, 0], [0, 0], [num_base, 0]])
-        write = {
-            "together": memory_write_set,
-            "in_order": _write_in_order,
-            "batch_mean": self._write_as_published,
-        }[self.erase]
-        if self.gates == "position":
-            write = self._write_as_published
-        keys = unit_normalize(examples["features"])
-        memory = write(
-            memory, keys, values, examples["write_gate"], examples["erase_gate"]
+        memory = self.write(
+            memory,
+            unit_normalize(examples["features"]),
+            ops.pad(labels, [[0, 0], [0, 0], [num_base, 0]]),
+            examples["write_gate"],
+            examples["erase_gate"],
         )
-        if self.gates != "position" and not self.use_attention:
-            return memory
-        base, novel = memory[:, :num_base], memory[:, num_base:]
-        if self.gates == "position":
-            novel = class_mean(examples["features"], labels)
+        novel = self.novel_rows(memory[:, num_base:], examples, labels)
         if self.use_attention:
             attended = class_mean(examples["attended"], labels)
             novel = self.mean_scale * novel + attended
-        return ops.concatenate([base, novel], axis=1)
+        return ops.concatenate([memory[:, :num_base], novel], axis=1)
 
-    def _write_as_published(self, memory, keys, values, write_gates, erase_gates):
-        erased = erasure(memory, keys, erase_gates)
-        if self.gates == "position":
-            classes = memory.shape[1]
-            places = ops.pad(self.erase_logits, [[0, classes]])[:classes]
-            erased = ops.sigmoid(places)[:, None] * erased
-        if self.erase == "batch_mean":
-            erased = ops.mean(erased, axis=0, keepdims=True)
-        return memory_write_set(memory, keys, values, write_gates, 0.0) - erased
+    def write(self, memory, keys, values, write_gates, erase_gates):
+        """Writes examples to a memory of all classes."""
+        write = memory_write_set if self.erase == "together" else _write_in_order
+        return write(memory, keys, values, write_gates, erase_gates)
+
+    def novel_rows(self, memory, examples, labels):
+        """The rows of the novel classes, given those that were written."""
+        return memory
 
     def _gate_network(self, width, name):
         hidden = width if self.gate_units is None else self.gate_units
@@ -218,10 +189,19 @@ class NAMClassifier(FewShotHead):
         return {
             **super().get_config(),
             "erase": self.erase,
-            "gates": self.gates,
             "gate_units": self.gate_units,
             "use_attention": self.use_attention,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Version 0.1.0 had kinds of gates, of which this is the one that was kept.
+        if config.pop("gates", "separate") != "separate":
+            raise ValueError(
+                "Only the gates of two networks are left of the kinds of 0.1.0. "
+                f"Received: the config of {config['name']!r} with other gates"
+            )
+        return cls(**config)
 
 
 def _write_in_order(memory, keys, values, write_gates, erase_gates):

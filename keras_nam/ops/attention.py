@@ -15,8 +15,8 @@ def memory_attention(
     value,
     write_gate=None,
     read_gate=None,
-    mask=None,
     initial_memory=None,
+    mask=None,
 ):
     """Writes all tokens of a source to one memory and reads it with every query.
 
@@ -33,10 +33,10 @@ def memory_attention(
             `None` means 1.
         read_gate: Tensor of shape `(batch, query_time, heads)`, the read
             probabilities. `None` means 1.
-        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) tokens of the
-            source never enter the memory, whatever they hold.
         initial_memory: Tensor of shape `(batch, heads, value_dim, key_dim)` that is
             added to what is written. `None` means zeros.
+        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) tokens of the
+            source never enter the memory, whatever they hold.
 
     Returns:
         A tuple `(outputs, memory)`: `(batch, query_time, heads, value_dim)` in the
@@ -62,7 +62,7 @@ def memory_attention(
     for name, x in (("query", query), ("key", key), ("value", value)):
         check_rank(name, x, 4, "(batch, time, heads, dim)")
     query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
-    _check_shapes(query, key, value, write_gate, read_gate, mask, initial_memory)
+    _check_shapes(query, key, value, write_gate, read_gate, initial_memory, mask)
     dtype = floating_dtype(value)
     query, key, value, write_gate, read_gate, initial_memory = promote(
         query, key, value, write_gate, read_gate, initial_memory
@@ -85,7 +85,7 @@ def memory_attention(
     return ops.cast(outputs, dtype), memory
 
 
-def _check_shapes(query, key, value, write_gate, read_gate, mask, memory):
+def _check_shapes(query, key, value, write_gate, read_gate, memory, mask):
     batch, time, heads, key_dim = key.shape
     check_shape(
         "query",

@@ -23,7 +23,7 @@ def memory_scan(
     query,
     key,
     value,
-    write_gate,
+    write_gate=None,
     erase_gate=None,
     read_gate=None,
     initial_memory=None,

@@ -75,7 +75,6 @@ CHANGED = {
     "generator": "attention",
     "similarity": "dotproduct",
     "erase": "in_order",
-    "gates": "shared",
     "gate_units": 5,
     "use_attention": True,
 }

@@ -15,12 +15,6 @@ HEADS = {
     "in_order": lambda **kw: layers.NAMClassifier(
         BASE, NOVEL, 4, erase="in_order", **kw
     ),
-    "batch_mean": lambda **kw: layers.NAMClassifier(
-        BASE, NOVEL, 4, erase="batch_mean", gates="shared", **kw
-    ),
-    "position": lambda **kw: layers.NAMClassifier(
-        BASE, NOVEL, 4, gates="position", **kw
-    ),
     "nam_attention": lambda **kw: layers.NAMClassifier(
         BASE, NOVEL, 4, use_attention=True, **kw
     ),
@@ -162,7 +156,7 @@ def test_base_classes_choose_rows(name):
     some = np.array([5, 0, 2])
     scores = head(X, SUPPORT, LABELS - 4, some)
     assert scores.shape == (5, 3 + NOVEL)
-    if name != "position" and "attention" not in name:
+    if "attention" not in name:
         everything = np.array(head(X, SUPPORT, LABELS))
         np.testing.assert_allclose(scores[:, :3], everything[:, some], atol=1e-4)
 
