@@ -208,8 +208,8 @@ def _blocks(encoder):
                 links.append(same(dense.bias, f"{prefix}.att.{name[0]}.b"))
         links += weights.norm(block.attention_norm, f"{prefix}.ln1")
         links += weights.norm(block.feedforward_norm, f"{prefix}.ln2")
-        if hasattr(block, "recurrent_layer"):
-            links += lstm(block.recurrent_layer, f"{prefix}.rnn")
+        if isinstance(block.feedforward, keras.layers.Layer):
+            links += lstm(block.feedforward, f"{prefix}.rnn")
         else:
             links += weights.dense(block.intermediate_dense, f"{prefix}.ff1")
             links += weights.dense(block.output_dense, f"{prefix}.ff2")

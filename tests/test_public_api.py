@@ -47,6 +47,7 @@ NAMES = {
         "NAMTransformerEncoder",
         "PositionEmbedding",
         "TokenEmbedding",
+        "TransformerBlock",
     ],
     "models": [
         "FewShotClassifier",

@@ -79,6 +79,7 @@ KINDS = {
     r"As in `keras.Model.fit`": {"0", "True", "int64"},
     r"The dtype": set(),
     r"Function": set(),
+    r"Layer\b": set(),
     r"Pair of integers": set(),
     r"1 or 3": {"int64"},
     r"Numbers of shape `\(": {"list"},
@@ -227,6 +228,10 @@ NEEDED = {
         "values": tensor(1, 3, 2),
     },
     "ops.unit_normalize": lambda: {"x": tensor(2, 3)},
+    "layers.TransformerBlock": lambda: {
+        "attention": layers.NAMAttention(2, 2),
+        "feedforward": 4,
+    },
     "baselines.make_encoder": lambda: {"name": "learned"},
     "models.FewShotClassifier": lambda: {
         "feature_extractor": few_shot_model().feature_extractor,
@@ -363,7 +368,9 @@ def parameters(function):
     for base in classes(function):
         signature = inspect.signature(base).parameters.values()
         for p in signature:
-            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            # What a base needs, its subclass passes.
+            needed = p.default is p.empty and base is not function
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and not needed:
                 found.setdefault(p.name, p)
         if all(p.kind != p.VAR_KEYWORD for p in signature):
             break

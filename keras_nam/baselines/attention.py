@@ -7,14 +7,14 @@ from keras import ops
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_rate
+from keras_nam.arguments import check_shape
 from keras_nam.layers.initialization import clone_initializer
 
 
 class PositionAwareAttention(keras.layers.Layer):
     """Base class: softmax self-attention with `scores` of a subclass.
 
-    It is called like `keras.layers.MultiHeadAttention`, with the same tensor as query
-    and value.
+    It is called like `keras.layers.MultiHeadAttention`, with tensors of one shape.
 
     Args:
         num_heads: Positive integer, the number of heads.
@@ -26,7 +26,9 @@ class PositionAwareAttention(keras.layers.Layer):
 
     Call arguments:
         query: Tensor of shape `(batch, time, features)`.
-        value: The same tensor.
+        value: Tensor of the same shape, usually the same tensor.
+        key: Tensor of the same shape. `None` means `value`.
+        value_mask: Boolean tensor of shape `(batch, time)`, as `key_mask`.
         key_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) positions
             are seen by no other.
         use_causal_mask: Boolean. Whether a position sees only those up to it.
@@ -81,7 +83,10 @@ class PositionAwareAttention(keras.layers.Layer):
         use_causal_mask=False,
         training=None,
     ):
-        scores = self.scores(self.query_dense(query), self.key_dense(value))
+        key = value if key is None else key
+        for name, tensor in (("value", value), ("key", key)):
+            check_shape(name, tensor, query.shape, "as `query`")
+        scores = self.scores(self.query_dense(query), self.key_dense(key))
         scores = ops.cast(scores, "float32") / self.key_dim**0.5
         mask = value_mask if key_mask is None else key_mask
         if mask is not None:

@@ -6,6 +6,7 @@ from keras import ops
 from keras_nam.arguments import check_divisible
 from keras_nam.baselines.encoder import FixedDepthEncoder
 from keras_nam.layers.attention_masks import clear_masked
+from keras_nam.layers.attention_masks import padding_of
 
 DILATIONS = (1, 2, 4, 1, 2, 4)
 EPSILON = 1e-5
@@ -27,10 +28,12 @@ class ConvolutionalEncoder(FixedDepthEncoder):
     Call arguments:
         inputs: Tensor of shape `(batch, time, features)`, with an even number of
             features, which is also that of the outputs.
-        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps count as
-            the zeros beyond the ends of a row, and not at all in the normalisation.
+        padding_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps
+            count as the zeros beyond the ends of a row, and not at all in the
+            normalisation. `None` means the mask of the inputs.
         training: Boolean. Whether dropout is active and batches are normalised by
             themselves.
+        mask: The implicit mask of the inputs, which Keras passes.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -43,7 +46,7 @@ class ConvolutionalEncoder(FixedDepthEncoder):
     ```
 
     Raises:
-        ValueError: If the number of features is odd.
+        ValueError: If the number of features is odd, or a mask has another shape.
     """
 
     def build(self, inputs_shape):
@@ -63,7 +66,8 @@ class ConvolutionalEncoder(FixedDepthEncoder):
             for i, dilation in enumerate(DILATIONS)
         ]
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs, padding_mask=None, training=None, mask=None):
+        mask = padding_of(inputs, padding_mask, mask)
         x = self.input_norm(clear_masked(inputs, mask))
         for block in self.blocks:
             y = x

@@ -16,6 +16,7 @@ class FixedDepthEncoder(keras.layers.Layer):
         dropout = check_rate("dropout", dropout)
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.dropout = dropout
         self.dropout_layer = keras.layers.Dropout(
             dropout, dtype=self.dtype_policy, name="dropout"

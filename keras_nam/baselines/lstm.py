@@ -6,6 +6,7 @@ from keras import ops
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.baselines.encoder import FixedDepthEncoder
+from keras_nam.layers.attention_masks import padding_of
 from keras_nam.layers.lstm import LSTMEncoder
 
 
@@ -20,9 +21,10 @@ class LSTMStack(FixedDepthEncoder):
     Call arguments:
         inputs: Tensor of shape `(batch, time, features)`, with an even number of
             features, which is also that of the outputs.
-        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps leave
-            all states untouched.
+        padding_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps
+            leave all states untouched. `None` means the mask of the inputs.
         training: Boolean. Whether dropout is active.
+        mask: The implicit mask of the inputs, which Keras passes.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -34,7 +36,7 @@ class LSTMStack(FixedDepthEncoder):
     ```
 
     Raises:
-        ValueError: If the number of features is odd.
+        ValueError: If the number of features is odd, or a mask has another shape.
     """
 
     def __init__(self, num_layers=2, dropout=0.0, **kwargs):
@@ -48,7 +50,8 @@ class LSTMStack(FixedDepthEncoder):
             for i in range(self.num_layers)
         ]
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs, padding_mask=None, training=None, mask=None):
+        mask = padding_of(inputs, padding_mask, mask)
         x = self.lstms[0](inputs, mask=mask)
         for lstm in self.lstms[1:]:
             x = lstm(self.dropout_layer(x, training=training), mask=mask)
@@ -72,9 +75,11 @@ class LSTMAttentionEncoder(FixedDepthEncoder):
     Call arguments:
         inputs: Tensor of shape `(batch, time, features)`, with an even number of
             features, which is also that of the outputs.
-        mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps leave
-            all states untouched, and are attended by no other.
+        padding_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps
+            leave all states untouched, and are attended by no other. `None` means the
+            mask of the inputs.
         training: Boolean. Whether dropout is active.
+        mask: The implicit mask of the inputs, which Keras passes.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -87,7 +92,7 @@ class LSTMAttentionEncoder(FixedDepthEncoder):
     ```
 
     Raises:
-        ValueError: If the number of features is odd.
+        ValueError: If the number of features is odd, or a mask has another shape.
     """
 
     def build(self, inputs_shape):
@@ -99,7 +104,8 @@ class LSTMAttentionEncoder(FixedDepthEncoder):
             "attended", width, (*inputs_shape[:-1], 2 * width)
         )
 
-    def call(self, inputs, mask=None, training=None):
+    def call(self, inputs, padding_mask=None, training=None, mask=None):
+        mask = padding_of(inputs, padding_mask, mask)
         x = self.dropout_layer(inputs, training=training)
         x = self.encoder(x, mask=mask)
         scores = ops.einsum("bsd,bzd->bsz", self.score_dense(x), x)

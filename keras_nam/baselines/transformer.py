@@ -3,16 +3,12 @@
 import keras
 
 from keras_nam.arguments import check_choice
-from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.baselines.alibi_attention import ALiBiAttention
 from keras_nam.baselines.rotary_attention import RotaryAttention
 from keras_nam.baselines.xlnet_attention import XLNetAttention
-from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.encoder_stack import EncoderStack
-from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.position_embedding import PositionEmbedding
-from keras_nam.layers.transformer_encoder import NAMTransformerEncoder
 
 ATTENTIONS = {"rotary": RotaryAttention, "alibi": ALiBiAttention}
 POSITIONS = ("learned", "sinusoid", *ATTENTIONS, None)
@@ -87,38 +83,18 @@ class TransformerEncoder(EncoderStack):
             )
 
     def build_order(self, inputs_shape):
-        self.width = inputs_shape[-1]
-        check_divisible("features", self.width, "num_heads", self.num_heads)
         if self.position_embedding is not None:
             self.position_embedding.build(inputs_shape)
         return inputs_shape
 
     def embed_order(self, inputs, mask, training):
-        x = clear_masked(inputs, mask)
         if self.position_embedding is not None:
-            x = self.position_embedding(x)
-        return self.dropout_layer(x, training=training)
+            inputs = self.position_embedding(inputs)
+        return self.dropout_layer(inputs, training=training)
 
-    def make_block(self, name):
-        return NAMTransformerEncoder(
-            attention=self.make_attention(), **self.block_arguments(name)
-        )
-
-    def make_attention(self):
-        if self.positions not in ATTENTIONS:
-            return "softmax"
-        return ATTENTIONS[self.positions](**self.attention_arguments())
-
-    def attention_arguments(self):
-        return {
-            "num_heads": self.num_heads,
-            "key_dim": self.width // self.num_heads,
-            "dropout": self.dropout,
-            "kernel_initializer": clone_initializer(self.kernel_initializer),
-            "bias_initializer": clone_initializer(self.bias_initializer),
-            "dtype": self.dtype_policy,
-            "name": "attention",
-        }
+    def make_attention(self, width):
+        attention = ATTENTIONS.get(self.positions, keras.layers.MultiHeadAttention)
+        return attention(**self.attention_arguments(width))
 
     def get_config(self):
         return {
@@ -174,9 +150,10 @@ class XLNetEncoder(TransformerEncoder):
             **kwargs,
         )
 
-    def make_attention(self):
+    def make_attention(self, width):
         return XLNetAttention(
-            layer_norm_epsilon=self.layer_norm_epsilon, **self.attention_arguments()
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            **self.attention_arguments(width),
         )
 
     def make_output_norm(self, shape):

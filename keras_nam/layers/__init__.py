@@ -16,6 +16,7 @@ from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.layers.pooling import ClassToken
 from keras_nam.layers.pooling import MeanPooling
 from keras_nam.layers.position_embedding import PositionEmbedding
+from keras_nam.layers.transformer_block import TransformerBlock
 from keras_nam.layers.transformer_encoder import NAMTransformerEncoder
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "CosineClassifier",
     "NAMClassifier",
     "TokenEmbedding",
+    "TransformerBlock",
 ]

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_nam.arguments import check_mask
+from keras_nam.arguments import check_rank
 
 
 def source_mask(shape, attention_mask, **masks):
@@ -30,6 +31,24 @@ def source_mask(shape, attention_mask, **masks):
             mask = ops.cast(mask, "bool")
             combined = mask if combined is None else ops.logical_and(combined, mask)
     return combined
+
+
+def padding_of(inputs, padding_mask, mask):
+    """The padding that a call is to honour, or `None`.
+
+    Args:
+        inputs: Tensor of shape `(batch, time, features)`.
+        padding_mask: Boolean tensor of shape `(batch, time)`, or `None`.
+        mask: The implicit mask of `inputs`, which stands in for `padding_mask`.
+
+    Raises:
+        ValueError: If the inputs or the mask have another shape.
+    """
+    check_rank("inputs", inputs, 3, "(batch, time, features)")
+    mask = mask if padding_mask is None else padding_mask
+    if mask is not None:
+        check_mask("padding_mask", mask, tuple(inputs.shape[:2]))
+    return mask
 
 
 def clear_masked(x, mask, name="mask"):

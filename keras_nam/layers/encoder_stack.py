@@ -4,18 +4,22 @@ import keras
 from keras import activations
 from keras import initializers
 
-from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
-from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_rate
+from keras_nam.layers.attention_masks import clear_masked
+from keras_nam.layers.attention_masks import padding_of
+from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.transformer_block import TransformerBlock
 
 
 class EncoderStack(keras.layers.Layer):
     """Base class: something that knows the order of the inputs, blocks, and a norm.
 
-    Subclasses say what knows the order (`build_order`, `embed_order`) and what a block
-    is (`make_block`). Blocks normalise after each of their parts.
+    Subclasses say what knows the order (`build_order`, `embed_order`), and may choose
+    the parts of the blocks (`make_attention`, `make_feedforward`). The blocks normalise
+    after each of their parts.
 
     Args:
         num_layers: Positive integer, the number of blocks.
@@ -26,7 +30,6 @@ class EncoderStack(keras.layers.Layer):
         layer_norm_epsilon: Float.
         kernel_initializer: Initializer for the kernels.
         bias_initializer: Initializer for the biases.
-        identical_layers: Boolean. Whether all blocks start from the same weights.
     """
 
     def __init__(
@@ -39,7 +42,6 @@ class EncoderStack(keras.layers.Layer):
         layer_norm_epsilon=1e-5,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
-        identical_layers=False,
         **kwargs,
     ):
         num_layers = check_integer("num_layers", num_layers)
@@ -59,7 +61,6 @@ class EncoderStack(keras.layers.Layer):
         )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.identical_layers = check_boolean("identical_layers", identical_layers)
         self.dropout_layer = keras.layers.Dropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
@@ -67,18 +68,30 @@ class EncoderStack(keras.layers.Layer):
     def build(self, inputs_shape):
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: inputs_shape[-1]})
         shape = self.build_order(inputs_shape)
-        self.blocks = [self.make_block(f"block_{i}") for i in range(self.num_layers)]
+        width = shape[-1]
+        check_divisible("features", width, "num_heads", self.num_heads)
+        self.blocks = _Blocks(
+            TransformerBlock(
+                self.make_attention(width),
+                self.make_feedforward(width),
+                dropout=self.dropout,
+                activation=self.activation,
+                layer_norm_epsilon=self.layer_norm_epsilon,
+                kernel_initializer=self.kernel_initializer,
+                bias_initializer=self.bias_initializer,
+                normalize_first=False,
+                dtype=self.dtype_policy,
+                name=f"block_{i}",
+            )
+            for i in range(self.num_layers)
+        )
         for block in self.blocks:
             block.build(shape)
-        if self.identical_layers:
-            for block in self.blocks[1:]:
-                block.set_weights(self.blocks[0].get_weights())
         self.output_norm = self.make_output_norm(shape)
 
     def call(self, inputs, padding_mask=None, training=None, mask=None):
-        check_rank("inputs", inputs, 3, "(batch, time, features)")
-        mask = mask if padding_mask is None else padding_mask
-        x = self.embed_order(inputs, mask, training)
+        mask = padding_of(inputs, padding_mask, mask)
+        x = self.embed_order(clear_masked(inputs, mask), mask, training)
         for block in self.blocks:
             x = block(x, padding_mask=mask, training=training)
         return x if self.output_norm is None else self.output_norm(x)
@@ -91,23 +104,24 @@ class EncoderStack(keras.layers.Layer):
         """Returns the inputs of the first block."""
         raise NotImplementedError
 
-    def make_block(self, name):
-        """Returns a layer that is called like `NAMTransformerEncoder`."""
-        raise NotImplementedError
+    def make_attention(self, width):
+        """Returns the attention of a block."""
+        return keras.layers.MultiHeadAttention(**self.attention_arguments(width))
 
-    def block_arguments(self, name):
-        """The arguments of a `NAMTransformerEncoder` that are those of the stack."""
+    def make_feedforward(self, width):
+        """Returns the feed-forward part of a block: a layer, or its inner width."""
+        return self.intermediate_dim
+
+    def attention_arguments(self, width):
+        """The arguments of an attention that are those of the stack."""
         return {
-            "intermediate_dim": self.intermediate_dim,
             "num_heads": self.num_heads,
+            "key_dim": width // self.num_heads,
             "dropout": self.dropout,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
-            "normalize_first": False,
+            "kernel_initializer": clone_initializer(self.kernel_initializer),
+            "bias_initializer": clone_initializer(self.bias_initializer),
             "dtype": self.dtype_policy,
-            "name": name,
+            "name": "attention",
         }
 
     def make_norm(self, name, shape):
@@ -123,6 +137,11 @@ class EncoderStack(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         return tuple(inputs_shape)
 
+    @classmethod
+    def from_config(cls, config):
+        # Version 0.1 had it, and stored the weights that it made equal.
+        return cls(**{k: v for k, v in config.items() if k != "identical_layers"})
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -134,5 +153,19 @@ class EncoderStack(keras.layers.Layer):
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
-            "identical_layers": self.identical_layers,
         }
+
+
+class _Blocks(keras.layers.Layer):
+    """Blocks under the names that they have in files since version 0.1."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        self.names = []
+        for i, block in enumerate(blocks):
+            self.names.append("nam_transformer_encoder" + (f"_{i}" if i else ""))
+            setattr(self, self.names[-1], block)
+        self.built = True
+
+    def __iter__(self):
+        return (getattr(self, name) for name in self.names)

@@ -7,13 +7,11 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_optional_integer
-from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.encoder_stack import EncoderStack
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.lsam import LSAM
 from keras_nam.layers.lstm import LSTMEncoder
 from keras_nam.layers.position_embedding import PositionEmbedding
-from keras_nam.layers.transformer_encoder import NAMTransformerEncoder
 
 RECURRENT = ("lstm", "gru", "lsam")
 FEEDFORWARD = ("dense", "lstm")
@@ -55,8 +53,6 @@ class IBERTEncoder(EncoderStack):
         kernel_initializer: Initializer for the kernels.
         recurrent_initializer: Initializer for the recurrent kernels.
         bias_initializer: Initializer for the biases.
-        identical_layers: Boolean. Whether all blocks start from the same weights, as
-            in the published code.
 
     Call arguments:
         inputs: Tensor of shape `(batch, time, features)`.
@@ -100,7 +96,6 @@ class IBERTEncoder(EncoderStack):
         kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal",
         bias_initializer="zeros",
-        identical_layers=False,
         **kwargs,
     ):
         if isinstance(recurrent, dict):
@@ -118,7 +113,6 @@ class IBERTEncoder(EncoderStack):
             layer_norm_epsilon=layer_norm_epsilon,
             kernel_initializer=kernel_initializer,
             bias_initializer=bias_initializer,
-            identical_layers=identical_layers,
             **kwargs,
         )
         self.recurrent = recurrent
@@ -134,7 +128,9 @@ class IBERTEncoder(EncoderStack):
 
     def build_order(self, inputs_shape):
         self.recurrent_layer = self._make_recurrent(inputs_shape[-1])
-        self.recurrent_layer.build(inputs_shape)
+        # A layer from a saved file is built already.
+        if not self.recurrent_layer.built:
+            self.recurrent_layer.build(inputs_shape)
         shape = self.recurrent_layer.compute_output_shape(inputs_shape)
         if self.position_embedding is not None:
             self.position_embedding.build(shape)
@@ -144,21 +140,17 @@ class IBERTEncoder(EncoderStack):
         return shape
 
     def embed_order(self, inputs, mask, training):
-        x = self.recurrent_layer(
-            clear_masked(inputs, mask), mask=mask, training=training
-        )
+        x = self.recurrent_layer(inputs, mask=mask, training=training)
         if self.position_embedding is not None:
             x = self.position_embedding(x)
         if self.input_norm is None:
             return x
         return self.dropout_layer(self.input_norm(x), training=training)
 
-    def make_block(self, name):
-        arguments = {"attention": "softmax", **self.block_arguments(name)}
+    def make_feedforward(self, width):
         if self.feedforward == "dense":
-            return NAMTransformerEncoder(**arguments)
-        initializer = clone_initializer(self.recurrent_initializer)
-        return _RecurrentBlock(recurrent_initializer=initializer, **arguments)
+            return self.intermediate_dim
+        return LSTMEncoder(**self._recurrent_arguments(width, 2))
 
     def compute_output_shape(self, inputs_shape):
         if isinstance(self.recurrent, keras.layers.Layer):
@@ -181,16 +173,7 @@ class IBERTEncoder(EncoderStack):
     def _make_recurrent(self, width):
         if isinstance(self.recurrent, keras.layers.Layer):
             return self.recurrent
-        directions = 2 if self.bidirectional else 1
-        check_divisible("features", width, "directions", directions)
-        arguments = {
-            "units": width // directions,
-            "kernel_initializer": clone_initializer(self.kernel_initializer),
-            "recurrent_initializer": clone_initializer(self.recurrent_initializer),
-            "bias_initializer": clone_initializer(self.bias_initializer),
-            "dtype": self.dtype_policy,
-            "name": "recurrent",
-        }
+        arguments = self._recurrent_arguments(width, 2 if self.bidirectional else 1)
         if self.recurrent == "lstm":
             return LSTMEncoder(bidirectional=self.bidirectional, **arguments)
         if self.recurrent == "lsam":
@@ -210,26 +193,13 @@ class IBERTEncoder(EncoderStack):
                 gru.use_cudnn = False
         return layer
 
-
-class _RecurrentBlock(NAMTransformerEncoder):
-    """A block with a bidirectional LSTM in place of the feed-forward part."""
-
-    def __init__(self, recurrent_initializer, **kwargs):
-        super().__init__(**kwargs)
-        self.recurrent_initializer = recurrent_initializer
-
-    def _build_feedforward(self, inputs_shape):
-        width = inputs_shape[-1]
-        check_divisible("features", width, "directions", 2)
-        self.recurrent_layer = LSTMEncoder(
-            width // 2,
-            kernel_initializer=clone_initializer(self.kernel_initializer),
-            recurrent_initializer=self.recurrent_initializer,
-            bias_initializer=clone_initializer(self.bias_initializer),
-            dtype=self.dtype_policy,
-            name="recurrent",
-        )
-        self.recurrent_layer.build(inputs_shape)
-
-    def _feed_forward(self, x, padding_mask, training):
-        return self.recurrent_layer(x, mask=padding_mask)
+    def _recurrent_arguments(self, width, directions):
+        check_divisible("features", width, "directions", directions)
+        return {
+            "units": width // directions,
+            "kernel_initializer": clone_initializer(self.kernel_initializer),
+            "recurrent_initializer": clone_initializer(self.recurrent_initializer),
+            "bias_initializer": clone_initializer(self.bias_initializer),
+            "dtype": self.dtype_policy,
+            "name": "recurrent",
+        }

@@ -1,29 +1,23 @@
 """One block of a Transformer encoder with a memory in place of softmax attention."""
 
 import keras
-from keras import activations
-from keras import initializers
-from keras import ops
 
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
-from keras_nam.arguments import check_positive
-from keras_nam.arguments import check_rank
-from keras_nam.arguments import check_rate
 from keras_nam.layers.attention import NAMAttention
-from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.linear_attention import LinearAttention
-from keras_nam.layers.streaming import streaming
+from keras_nam.layers.transformer_block import TransformerBlock
+from keras_nam.layers.transformer_block import restored
 
 ATTENTIONS = ("nam", "softmax", "linear")
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class NAMTransformerEncoder(keras.layers.Layer):
+class NAMTransformerEncoder(TransformerBlock):
     """Transformer encoder block with neural attention memory.
 
     With the layer normalisation first, as in the paper,
@@ -101,164 +95,57 @@ class NAMTransformerEncoder(keras.layers.Layer):
         **kwargs,
     ):
         intermediate_dim = check_integer("intermediate_dim", intermediate_dim)
-        num_heads = check_integer("num_heads", num_heads)
-        key_dim = check_optional_integer("key_dim", key_dim)
-        dropout = check_rate("dropout", dropout)
-        if isinstance(attention, dict):
-            attention = keras.saving.deserialize_keras_object(attention)
-        if not isinstance(attention, keras.layers.Layer):
+        attention = restored(attention)
+        own_attention = isinstance(attention, keras.layers.Layer)
+        if not own_attention:
             check_choice("attention", attention, ATTENTIONS, " or a layer")
         if check_boolean("use_erase", use_erase) and attention != "nam":
             raise ValueError(
                 "Only a memory can erase: `use_erase=True` needs `attention='nam'`. "
                 f"Received: attention={attention}"
             )
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        self.input_spec = keras.layers.InputSpec(ndim=3)
-        self.intermediate_dim = intermediate_dim
+        num_heads = check_integer("num_heads", num_heads)
+        key_dim = check_optional_integer("key_dim", key_dim)
+        super().__init__(
+            attention if own_attention else self._make_attention,
+            intermediate_dim,
+            dropout=dropout,
+            activation=activation,
+            layer_norm_epsilon=layer_norm_epsilon,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            normalize_first=normalize_first,
+            **kwargs,
+        )
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.attention = attention
         self.use_gates = check_boolean("use_gates", use_gates)
         self.use_erase = use_erase
-        self.dropout = dropout
-        self.activation = activations.get(_gelu if activation is None else activation)
-        self.layer_norm_epsilon = check_positive(
-            "layer_norm_epsilon", layer_norm_epsilon
-        )
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.normalize_first = check_boolean("normalize_first", normalize_first)
         self.use_attention_bias = check_boolean(
             "use_attention_bias", use_attention_bias
         )
 
-    def build(self, inputs_shape):
-        width = inputs_shape[-1]
-        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
-        if self.key_dim is None and isinstance(self.attention, str):
-            check_divisible("features", width, "num_heads", self.num_heads)
-        self.attention_layer = self._make_attention(
-            self.key_dim or width // self.num_heads
-        )
-        self.attention_layer.build(inputs_shape, inputs_shape)
-        self.attention_norm = self._norm("attention_norm", inputs_shape)
-        self.feedforward_norm = self._norm("feedforward_norm", inputs_shape)
-        self._build_feedforward(inputs_shape)
-        self.dropout_layer = keras.layers.Dropout(
-            self.dropout, dtype=self.dtype_policy, name="dropout"
-        )
-
-    def call(
-        self,
-        inputs,
-        padding_mask=None,
-        use_causal_mask=False,
-        training=None,
-        mask=None,
-    ):
-        check_rank("inputs", inputs, 3, "(batch, time, features)")
-        padding_mask = mask if padding_mask is None else padding_mask
-        return self._run(
-            self.attention_layer, inputs, padding_mask, use_causal_mask, training
-        )
-
-    def initial_stream_state(self, batch_size):
-        return streaming(self.attention_layer).initial_stream_state(batch_size)
-
-    def stream(
-        self,
-        inputs,
-        padding_mask=None,
-        use_causal_mask=False,
-        training=None,
-        mask=None,
-        *,
-        state,
-    ):
-        padding_mask = mask if padding_mask is None else padding_mask
-        after = []
-
-        def attention(*args, **kwargs):
-            outputs, new_state = streaming(self.attention_layer).stream(
-                *args, **kwargs, state=state
-            )
-            after.extend(new_state)
-            return outputs
-
-        outputs = self._run(attention, inputs, padding_mask, use_causal_mask, training)
-        return outputs, after
-
-    def _run(self, attention, inputs, padding_mask, use_causal_mask, training):
-        # Past the normalisations, what stands under the mask would be in the gradients.
-        inputs = clear_masked(inputs, padding_mask)
-
-        def attend(x):
-            x = attention(
-                x,
-                x,
-                value_mask=padding_mask,
-                key_mask=padding_mask,
-                query_mask=padding_mask,
-                use_causal_mask=use_causal_mask,
-                training=training,
-            )
-            return self.dropout_layer(x, training=training)
-
-        def feed_forward(x):
-            x = self._feed_forward(x, padding_mask, training)
-            return self.dropout_layer(x, training=training)
-
-        x = self._residual(inputs, attend, self.attention_norm)
-        return self._residual(x, feed_forward, self.feedforward_norm)
-
-    def compute_output_shape(self, inputs_shape):
-        return inputs_shape
-
     def get_config(self):
+        config = super().get_config()
+        if isinstance(self.attention, str):
+            config["attention"] = self.attention
         return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
+            "intermediate_dim": config.pop("feedforward"),
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
-            "attention": (
-                self.attention
-                if isinstance(self.attention, str)
-                else keras.saving.serialize_keras_object(self.attention)
-            ),
             "use_gates": self.use_gates,
             "use_erase": self.use_erase,
-            "dropout": self.dropout,
-            "activation": activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "normalize_first": self.normalize_first,
             "use_attention_bias": self.use_attention_bias,
+            **config,
         }
 
-    def _residual(self, x, part, norm):
-        if self.normalize_first:
-            return x + part(norm(x))
-        return norm(x + part(x))
-
-    def _build_feedforward(self, inputs_shape):
-        self.intermediate_dense = self._dense("intermediate", self.intermediate_dim)
-        self.intermediate_dense.build(inputs_shape)
-        self.output_dense = self._dense("output", inputs_shape[-1])
-        self.output_dense.build((*inputs_shape[:-1], self.intermediate_dim))
-
-    def _feed_forward(self, x, padding_mask, training):
-        x = self.activation(self.intermediate_dense(x))
-        return self.output_dense(self.dropout_layer(x, training=training))
-
-    def _make_attention(self, key_dim):
-        if not isinstance(self.attention, str):
-            return self.attention
+    def _make_attention(self, width):
+        if self.key_dim is None:
+            check_divisible("features", width, "num_heads", self.num_heads)
         arguments = {
             "num_heads": self.num_heads,
-            "key_dim": key_dim,
+            "key_dim": self.key_dim or width // self.num_heads,
             "dropout": self.dropout,
             "use_bias": self.use_attention_bias,
             "kernel_initializer": clone_initializer(self.kernel_initializer),
@@ -273,24 +160,3 @@ class NAMTransformerEncoder(keras.layers.Layer):
         return NAMAttention(
             **arguments, use_gates=self.use_gates, use_erase=self.use_erase
         )
-
-    def _norm(self, name, shape):
-        norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
-        )
-        norm.build(shape)
-        return norm
-
-    def _dense(self, name, units):
-        return keras.layers.Dense(
-            units,
-            kernel_initializer=clone_initializer(self.kernel_initializer),
-            bias_initializer=clone_initializer(self.bias_initializer),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-
-@keras.saving.register_keras_serializable(package="keras_nam", name="gelu_tanh")
-def _gelu(x):
-    return ops.gelu(x, approximate=True)

@@ -82,8 +82,9 @@ class StreamingModel:
 
     - `keras_nam.layers.NAM`, `LSAM` and `NAMTM`, `keras.layers.LSTM`, `GRU`,
         `SimpleRNN` and `RNN`, and `keras_nam.layers.LSTMEncoder` in one direction;
-    - `keras_nam.layers.NAMAttention`, `LinearAttention`, and `NAMTransformerEncoder` on
-        one of them, if they are called with `use_causal_mask=True`;
+    - `keras_nam.layers.NAMAttention`, `LinearAttention`, and `TransformerBlock` or
+        `NAMTransformerEncoder` on one of them, if they are called with
+        `use_causal_mask=True`;
     - `keras_nam.layers.PositionEmbedding`, which counts on;
     - a layer of your own with the methods `initial_stream_state(batch_size)`, which
         returns a list of tensors `(batch_size, ...)`, and `stream(*args, state,

@@ -174,7 +174,7 @@ def test_batch_statistics_leave_out_what_is_masked():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="Received: name='bert'"):
         baselines.make_encoder("bert", 1, 2, 4)
-    with pytest.raises(ValueError, match="Received: positions=absolute"):
+    with pytest.raises(ValueError, match="Received: positions='absolute'"):
         baselines.TransformerEncoder(1, 2, 4, positions="absolute")
     with pytest.raises(ValueError, match="Received: key_dim=3"):
         baselines.RotaryAttention(2, 3)
@@ -183,3 +183,46 @@ def test_bad_arguments():
             layer(np.zeros((1, 2, 7), "float32"))
     with pytest.raises(ValueError, match="max_length=4"):
         baselines.TransformerEncoder(1, 2, 4, max_length=4)(ops.zeros((1, 5, 4)))
+
+
+@pytest.mark.parametrize("name", [*baselines.ENCODERS, "LSTMEncoder", "block"])
+def test_a_mask_has_the_shape_of_the_steps(name):
+    if name == "LSTMEncoder":
+        encoder = keras_nam.layers.LSTMEncoder(3)
+    elif name == "block":
+        encoder = keras_nam.layers.NAMTransformerEncoder(12, 2)
+    else:
+        encoder = make_encoder(name)
+    x = draw()
+    mask = np.arange(6) < np.array([[6], [2], [4]])
+    expected = encoder(x, mask=mask)
+    np.testing.assert_array_equal(encoder(x, padding_mask=mask), expected)
+    for wrong in (mask[:, :3], mask[:, :1], mask[:2], mask[0], mask[:, None]):
+        for argument in ("padding_mask", "mask"):
+            with pytest.raises(ValueError, match=r"(?s)\(batch, time\).*Received"):
+                encoder(x, **{argument: wrong})
+    with pytest.raises(ValueError, match="expected ndim=3"):
+        encoder(x[0])
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        baselines.RotaryAttention,
+        baselines.ALiBiAttention,
+        baselines.XLNetAttention,
+    ],
+)
+def test_attention_takes_keys_of_their_own(attention):
+    layer = attention(2, 4)
+    x, key = draw(), draw(seed=1)
+    np.testing.assert_array_equal(layer(x, x, key=x), layer(x, x))
+    assert np.abs(layer(x, x, key=key) - layer(x, x)).max() > 1e-4
+    # With equal values, it does not matter what is attended.
+    value = np.ones_like(x)
+    np.testing.assert_allclose(
+        layer(x, value, key=key), layer(x, value), rtol=1e-4, atol=1e-5
+    )
+    for arguments in ({"value": x[:, :5]}, {"value": x, "key": x[:, :5]}):
+        with pytest.raises(ValueError, match="as `query`.*Received"):
+            layer(x, **arguments)

@@ -68,7 +68,6 @@ CHANGED = {
     "num_layers": 3,
     "recurrent": "gru",
     "feedforward": "lstm",
-    "identical_layers": True,
     "num_base_classes": 4,
     "num_novel_classes": 3,
     "max_shots": 2,
@@ -81,6 +80,10 @@ CHANGED = {
 # Of layers where the value above is the default.
 CHANGED_IN = {layers.NAMAttention: {"use_erase": True}}
 CHANGED_IN[layers.NAMTransformerEncoder] = CHANGED_IN[layers.NAMAttention]
+CHANGED_IN[layers.TransformerBlock] = {
+    "attention": layers.NAMAttention(2, 3),
+    "feedforward": 5,
+}
 CHANGED_IN[layers.IBERTEncoder] = {"activation": "gelu"}
 LAYERS = [
     layers.NAM,
@@ -93,6 +96,7 @@ LAYERS = [
     layers.NAMAttention,
     layers.LinearAttention,
     layers.NAMTransformerEncoder,
+    layers.TransformerBlock,
     layers.PositionEmbedding,
     layers.ClassToken,
     layers.MeanPooling,
@@ -112,6 +116,10 @@ REQUIRED = {
     layers.NAMAttention: {"num_heads": 2, "key_dim": 3},
     layers.LinearAttention: {"num_heads": 2, "key_dim": 3},
     layers.NAMTransformerEncoder: {"intermediate_dim": 6, "num_heads": 2},
+    layers.TransformerBlock: {
+        "attention": layers.LinearAttention(2, 3),
+        "feedforward": layers.LSTMEncoder(2),
+    },
     layers.PositionEmbedding: {},
     layers.ClassToken: {},
     layers.MeanPooling: {},

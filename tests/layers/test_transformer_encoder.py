@@ -172,3 +172,34 @@ def test_wrong_arguments():
         layers.NAMTransformerEncoder(4, 3)(normal(1, 2, 8))
     with pytest.raises(ValueError, match="use_causal_mask"):
         layers.NAMTransformerEncoder(4, 2, use_erase=True)(normal(1, 2, 8))
+    attention = layers.NAMAttention(2, 4)
+    for arguments, message in (
+        ({"attention": "nam", "feedforward": 4}, "attention"),
+        ({"attention": attention, "feedforward": 0}, "feedforward"),
+        ({"attention": attention, "feedforward": "lstm"}, "feedforward"),
+    ):
+        with pytest.raises(ValueError, match=f"(?s){message}.*Received"):
+            layers.TransformerBlock(**arguments)
+
+
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_a_block_is_made_of_parts(normalize_first):
+    x, mask = normal(3, 7, 8), np.arange(7) < np.array([[7], [3], [5]])
+    expected = layers.NAMTransformerEncoder(12, 2, normalize_first=normalize_first)
+    block = layers.TransformerBlock(
+        layers.NAMAttention(2, 4), 12, normalize_first=normalize_first
+    )
+    expected.build(x.shape)
+    block.build(x.shape)
+    block.set_weights(expected.get_weights())
+    np.testing.assert_array_equal(
+        block(x, padding_mask=mask), expected(x, padding_mask=mask)
+    )
+    part = layers.LSTMEncoder(4)
+    block = layers.TransformerBlock(
+        layers.NAMAttention(2, 4), part, normalize_first=normalize_first
+    )
+    y = ops.convert_to_numpy(block(x, padding_mask=mask))
+    other = np.where(mask[..., None], x, np.nan)
+    np.testing.assert_array_equal(block(other, padding_mask=mask)[mask], y[mask])
+    assert {id(w) for w in part.weights} <= {id(w) for w in block.weights}

@@ -120,6 +120,9 @@ CORES = {
         block(use_erase=True, normalize_first=False),
         block(attention="linear"),
     ),
+    "block of two states": lambda x: layers.TransformerBlock(
+        layers.LinearAttention(2, 4), layers.LSTMEncoder(8, bidirectional=False)
+    )(x, use_causal_mask=True),
     "table": chain(layers.PositionEmbedding(LENGTH + 3), block()),
     "lstm encoder": lambda x: layers.LSTMEncoder(8, bidirectional=False)(x),
     "user": chain(Difference(), recurrent(layers.NAM, 8)),
@@ -328,6 +331,12 @@ MIXING = {
     "open linear attention": (
         lambda x: layers.LinearAttention(2, 4)(x, x),
         "LinearAttention.*use_causal_mask",
+    ),
+    "block with a backward part": (
+        lambda x: layers.TransformerBlock(
+            layers.NAMAttention(2, 4), layers.LSTMEncoder(4)
+        )(x, use_causal_mask=True),
+        "TransformerBlock.*bidirectional",
     ),
     "ibert": (lambda x: layers.IBERTEncoder(1, 2, 8)(x), "IBERTEncoder"),
     "one direction of ibert": (

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import keras_nam
+from keras_nam import baselines
 from keras_nam import layers
 from keras_nam import metrics
 from keras_nam import models
@@ -98,6 +99,11 @@ MODELS = {
     ),
     "linear_attention": lambda: attention_model(layers.LinearAttention(2, 3)),
     "transformer_encoder": lambda: sequence_model(layers.NAMTransformerEncoder(6, 2)),
+    "transformer_block": lambda: sequence_model(
+        layers.TransformerBlock(
+            baselines.RotaryAttention(2, 4), layers.LSTMEncoder(FEATURES // 2)
+        )
+    ),
     "lstm_encoder": lambda: sequence_model(layers.LSTMEncoder(3)),
     "ibert_encoder": lambda: sequence_model(layers.IBERTEncoder(2, 2, 6)),
     "memory_scan": scan_model,
