@@ -83,7 +83,7 @@ setup(
     packages=find_packages(include=["keras_nam", "keras_nam.*"]),
     python_requires=">=3.10",
     # The oldest of these are tried by `make test-oldest`.
-    install_requires=["tensorflow>=2.18", "keras>=3.10", "numpy"],
+    install_requires=["tensorflow>=2.18", "keras>=3.12", "numpy"],
     extras_require=EXTRAS,
     cmdclass={"editable_wheel": EditableWheel},
 )
