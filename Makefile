@@ -44,15 +44,16 @@ lint: $(VENV)/installed  ## checks style and formatting
 clean:  ## removes the environments and what was computed
 	rm -rf $(VENV) $(VENV)-* results build dist
 
-# What stands in an environment beside the package.
-BESIDE := --editable ".[test]"
-$(VENV)-torch/installed: BESIDE += torch
-$(VENV)-oldest/installed: BESIDE += \
-	$(shell sed -n 's/>=/==/g; s/.*install_requires=\[\(.*\)\],/\1/p' setup.py | tr -d ',')
-$(VENV)-bench/installed: BESIDE := --editable ".[plots]" -r benchmarks/requirements.txt
+# What stands in an environment.
+PACKAGES := --editable ".[test]"
+OLDEST := $(shell sed -n 's/>=/==/g; s/.*install_requires=\[\(.*\)\],/\1/p' setup.py | tr -d ',')
+$(VENV)-torch/installed: PACKAGES += torch
+$(VENV)-oldest/installed: PACKAGES := --editable . $(OLDEST) \
+	hypothesis pytest pytest-timeout pytest-xdist
+$(VENV)-bench/installed: PACKAGES := --editable ".[plots]" -r benchmarks/requirements.txt
 $(VENV)-bench/installed: benchmarks/requirements.txt
 
 %/installed: setup.py pyproject.toml
 	test -x $*/bin/python || $(PYTHON) -m venv $*
-	$*/bin/python -m pip install --quiet $(BESIDE)
+	$*/bin/python -m pip install --quiet $(PACKAGES)
 	touch $@

@@ -30,6 +30,17 @@ WITHOUT_EXAMPLE = {
     "distribution.WorkerLostError",
     "tuning.SearchOutcome",
 }
+# What compiles a training loop, a search or a SavedModel.
+DEAR = (
+    "LengthCurriculum",
+    "MemorySummary",
+    "export_masked_lm",
+    "export_teachable",
+    "export_text_model",
+    "fit_few_shot",
+    "masked_lm",
+    "search",
+)
 # What reads data that has to be fetched first.
 FETCHED = ("load_mini_imagenet", "load_omniglot")
 
@@ -43,7 +54,8 @@ def docstrings():
                 text = ast.get_docstring(node) or ""
                 name = getattr(node, "name", "module")
                 if FENCE.search(text) and name not in FETCHED:
-                    yield pytest.param(text, id=f"{module}.{name}")
+                    marks = [pytest.mark.slow] if name in DEAR else []
+                    yield pytest.param(text, id=f"{module}.{name}", marks=marks)
 
 
 class Check(ast.NodeTransformer):
@@ -137,6 +149,7 @@ def test_examples_of_docstrings(text, tmp_path, monkeypatch, request):
     run(text, monkeypatch, tmp_path, compare_strings=not random)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_examples_of_pages(page, tmp_path, monkeypatch):
     if page.stem == "export":

@@ -43,6 +43,7 @@ def alone(tmp_path_factory):
     return multi_worker_run.fit(tmp_path_factory.mktemp("alone"), verbose=0)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_others_and_the_rerun_ends_as_one_process(
     tmp_path, alone
 ):

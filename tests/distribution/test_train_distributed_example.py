@@ -21,6 +21,7 @@ def history(folder):
     return json.loads((folder / "history.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_workers_with_tensorflow(tmp_path):
     status, output = run([SCRIPT, *SMALL, "--epochs", 2, "--out", tmp_path])
     assert status == 0, output
@@ -34,6 +35,7 @@ def test_two_workers_with_tensorflow(tmp_path):
     importlib.util.find_spec("jax") is None,
     reason="JAX is not installed: pip install jax",
 )
+@pytest.mark.slow
 def test_a_killed_run_with_jax_ends_like_one_process(tmp_path):
     command = [SCRIPT, *SMALL, "--epochs", 40, "--backend", "jax"]
     two = [*command, "--workers", 2, "--out", tmp_path / "two"]

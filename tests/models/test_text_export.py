@@ -34,8 +34,8 @@ def strings(tensor):
     ("task", "vocabulary_size", "question", "open_cells"),
     [
         ("reverse", 16, "_1234_MMMME", "M"),
-        ("reduction", 16, "30010_.....", "."),
-        ("dyck", 11, "[([<_MMMM", "M"),
+        pytest.param("reduction", 16, "30010_.....", ".", marks=pytest.mark.slow),
+        pytest.param("dyck", 11, "[([<_MMMM", "M", marks=pytest.mark.slow),
     ],
 )
 def test_blanks_are_filled_in(task, vocabulary_size, question, open_cells, tmp_path):
