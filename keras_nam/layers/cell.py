@@ -37,15 +37,17 @@ class MemoryCell(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: input_shape[-1]})
 
     @property
-    def compute_dtype(self):
-        """The dtype of the states: float32 whatever the policy, or float64.
+    def state_dtype(self):
+        """The dtype of the states: float32 whatever the policy, or float64."""
+        return keras.backend.result_type(self.dtype_policy.compute_dtype, "float32")
 
-        `keras.layers.RNN` casts a cell's states to its compute dtype. Projections run
-        in `dtype_policy.compute_dtype`.
+    @property
+    def compute_dtype(self):
+        """The dtype that `keras.layers.RNN` casts the states to.
+
+        Projections run in `dtype_policy.compute_dtype`.
         """
-        wide = ("float32", "float64")
-        policy_dtype = self.dtype_policy.compute_dtype
-        return policy_dtype if policy_dtype in wide else "float32"
+        return self.state_dtype
 
     @property
     def state_size(self):
@@ -63,7 +65,7 @@ class MemoryCell(keras.layers.Layer):
     def initial_states(self, batch_size):
         """Returns the states before the first step in their full shapes."""
         return [
-            ops.zeros((batch_size, *shape), self.compute_dtype)
+            ops.zeros((batch_size, *shape), self.state_dtype)
             for shape in self.state_shapes
         ]
 
@@ -82,7 +84,7 @@ class MemoryCell(keras.layers.Layer):
         """Gives flat states their full shapes, in the dtype of the states."""
         full = []
         for state, shape in zip(states, shapes, strict=True):
-            state = ops.convert_to_tensor(state, dtype=self.compute_dtype)
+            state = ops.convert_to_tensor(state, dtype=self.state_dtype)
             shape = [-1 if size is None else size for size in shape]
             full.append(ops.reshape(state, (ops.shape(state)[0], *shape)))
         return full

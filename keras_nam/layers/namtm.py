@@ -185,11 +185,11 @@ class NAMTM(MemoryRNN):
         states = self.cell.as_states(tape, key_memory, positions, hidden, carry)
         return self.cell.output(reads), states
 
-    def initial_states(self, sequences):
+    def states_before(self, sequences):
         batch, length = ops.shape(sequences)[:2]
         return self.cell.initial_states(batch, self._tape_length(length))
 
-    def state_shapes(self, sequences_shape, initial_state_shape=None):
+    def shapes_of_states(self, sequences_shape, initial_state_shape=None):
         length = self._tape_length(sequences_shape[1])
         if initial_state_shape is not None and self.cell.tape_length is None:
             tape_shape = initial_state_shape[0]

@@ -166,10 +166,10 @@ class NAMTMCell(MemoryCell):
                 "input. Received: tape_length=None"
             )
         *memories, read, write, hidden, carry = [
-            ops.zeros((batch_size, *shape), self.compute_dtype)
+            ops.zeros((batch_size, *shape), self.state_dtype)
             for shape in self.state_shapes_for(tape_length)
         ]
-        first_cell = ops.cast(ops.arange(tape_length) == 0, self.compute_dtype)
+        first_cell = ops.cast(ops.arange(tape_length) == 0, self.state_dtype)
         return [*memories, read + first_cell, write + first_cell, hidden, carry]
 
     def build(self, input_shape):
@@ -213,7 +213,7 @@ class NAMTMCell(MemoryCell):
             the writing head; a dictionary with the read, write, erase and key write
             gates, each `(..., num_tapes)`; and `(..., num_tapes, tape_dim)` or `None`.
         """
-        dtype = self.compute_dtype
+        dtype = self.state_dtype
         moves = self._num_directions()
         action = ops.cast(self._split_tapes(self.action_dense(hidden)), dtype)
         leading = ops.shape(action)[:-1]
@@ -244,7 +244,7 @@ class NAMTMCell(MemoryCell):
         """What `tape_step` and `tape_scan` take for jumps, of lists of one or none."""
         if not self.use_jump:
             return None
-        query, key = (ops.cast(x, self.compute_dtype) for x in (query, key[0]))
+        query, key = (ops.cast(x, self.state_dtype) for x in (query, key[0]))
         return query, key, gates["key_write"], key_memory[0]
 
     def as_states(self, tape, key_memory, positions, hidden, carry):

@@ -46,7 +46,7 @@ class MemoryRNN(keras.layers.RNN):
     @property
     def variable_dtype(self):
         """The dtype of the variables beside those of the cell: the states."""
-        return self.cell.compute_dtype
+        return self.cell.state_dtype
 
     def build(self, sequences_shape, initial_state_shape=None):
         super().build(sequences_shape, initial_state_shape)
@@ -140,7 +140,7 @@ class MemoryRNN(keras.layers.RNN):
         _, _, trajectory = self.run_steps(self.cell.project(sequences), states, mask)
         return trajectory
 
-    def initial_states(self, sequences):
+    def states_before(self, sequences):
         """The states before the first step of `sequences`, in their full shapes."""
         return self.cell.initial_states(ops.shape(sequences)[0])
 
@@ -150,7 +150,7 @@ class MemoryRNN(keras.layers.RNN):
         states[self.memory_index] = memory
         return states
 
-    def state_shapes(self, sequences_shape, initial_state_shape=None):
+    def shapes_of_states(self, sequences_shape, initial_state_shape=None):
         """The shapes of the states without the batch axis."""
         return self.cell.state_shapes
 
@@ -179,7 +179,7 @@ class MemoryRNN(keras.layers.RNN):
         output, *states = shapes
         return (
             keras.KerasTensor(output, dtype=self.compute_dtype),
-            *(keras.KerasTensor(s, dtype=self.cell.compute_dtype) for s in states),
+            *(keras.KerasTensor(s, dtype=self.cell.state_dtype) for s in states),
         )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
@@ -188,7 +188,7 @@ class MemoryRNN(keras.layers.RNN):
         output = (*steps, self.cell.output_size)
         if not self.return_state:
             return output
-        shapes = self.state_shapes(sequences_shape, initial_state_shape)
+        shapes = self.shapes_of_states(sequences_shape, initial_state_shape)
         return (output, *((batch, *shape) for shape in shapes))
 
     def get_config(self):
@@ -231,7 +231,7 @@ class MemoryRNN(keras.layers.RNN):
             states = [state.value for state in self.states]
             states = self.cell.full_states(states, self.cell.state_shapes)
         else:
-            states = self.initial_states(sequences)
+            states = self.states_before(sequences)
         if mask is not None:
             mask = ops.cast(tree.flatten(mask)[0], "bool")
             # What stands under a mask may be infinite or NaN, and must not spread.

@@ -103,7 +103,7 @@ def test_the_memory_alone_is_an_initial_state():
         _, *states = layer(x)
         memory = states[layer.memory_index]
         alone, *_ = layer(x, initial_state=memory)
-        full = layer.initial_states(x)
+        full = layer.states_before(x)
         full[layer.memory_index] = memory
         expected, *_ = layer(x, initial_state=full)
         np.testing.assert_allclose(alone, expected, atol=1e-6)

@@ -269,7 +269,7 @@ def test_length_0_gives_zeros_and_the_initial_states(case, masked, static, jit_c
     )
     assert not output.any()
     assert outputs.shape[:2] == (2, 0)
-    close(states, layer.initial_states(x))
+    close(states, layer.states_before(x))
     assert all(np.isfinite(g).all() for g in gradients)
 
 
