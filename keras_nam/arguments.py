@@ -236,6 +236,18 @@ def check_numbers(name, values):
     return array
 
 
+def check_vector(name, values, at_least=1):
+    """Returns float64 of shape `(n,)` without NaN, or raises a `ValueError`."""
+    array = check_numbers(name, values)
+    vector = array.astype("float64") if array.ndim == 1 else array
+    if vector.ndim != 1 or len(vector) < at_least or np.isnan(vector).any():
+        raise ValueError(
+            f"Argument `{name}` must have shape (n,), with at least {at_least} numbers "
+            f"and no NaN. Received: {_described(name, values)}"
+        )
+    return vector
+
+
 def check_path(name, value):
     """Returns `value` as a `Path`, or raises a `ValueError` unless it names one."""
     text = str(value) if isinstance(value, (str, os.PathLike)) else ""

@@ -35,7 +35,7 @@ PROBES = {
     "list": [],
     "object": object(),
     "True": True,
-    "int64": np.int64(3),
+    "int64": np.int64(4),
     "float32": np.float32(0.5),
     "array": np.zeros((2, 3, 1, 2, 1), "float32"),
     "huge": 2**99,
@@ -50,7 +50,7 @@ KINDS = {
     r"Positive (even )?integer": {"int64"},
     r"Non-negative integer of any size": {"0", "int64", "huge"},
     r"Non-negative integer": {"0", "int64"},
-    r"Integer, 1 to print": {"0"},
+    r"Integer, 1 to print": {"0", "True"},
     r"Integer or list of integers": {"-1", "0", "int64", "list"},
     r"Integers, the (filters|labels)": set(),
     r"Integers of shape `\(time,\)` or": {"list"},
@@ -60,17 +60,17 @@ KINDS = {
     r"Number from 0 to below 1": {"0", "float32"},
     r"Number (above 0, up to|between 0 and) 1": {"float32"},
     r"(Positive number|Number above 0|Number of seconds)": NUMBERS - {"-1", "0"},
-    r"Number of at least 0": {"0", "int64", "1.5", "float32"},
+    r"Number of at least 0": NUMBERS - {"-1"},
     r"(Number|Float)": NUMBERS,
-    r"String[.,] [Tt]he name of the (model|metric)": {"text"},
+    r"String[.,] [Tt]he name of the (model|metric)": {"text", "None"},
     r"String[.,] (the|The) (folder|name of)": {"text"},
     r"String\.$": {"text"},
     r"String or path": {"text"},
-    r"Path of": {"text"},
     r"String": set(),
     r"`\"|When examples erase": set(),
-    r"List of": {"list"},
+    r"List of": {"list", "array"},
     r"What `search_results` returned": {"list"},
+    r"What the model takes": {"array"},
     r"Tuple": set(),
     r"Dictionary": set(),
     r"(Initializer|Activation)": {"None", "int64", "float32", "array"},
@@ -256,13 +256,20 @@ NEEDED = {
         "num_pools": 2,
     },
     "models.residual_features": lambda: {"input_shape": (8, 8, 1), "filters": (4,)},
+    "models.ibert_tagger": lambda: {
+        "width": 8,
+        "num_heads": 2,
+        "num_layers": 1,
+        "intermediate_dim": 8,
+    },
+    "models.lsam_tagger": lambda: {"width": 8, "num_heads": 2, "intermediate_dim": 8},
+    "models.namtm_tagger": lambda: {"width": 8, "num_tapes": 2, "tape_length": 3},
     "models.fit_few_shot": lambda: {
         "model": few_shot_model(),
         "images": tensor(12, 8, 8, 1),
         "labels": np.arange(12) % 4,
         "num_ways": 1,
-        "epochs": 0,
-        "episode_epochs": 0,
+        "epochs": 1,
     },
     "metrics.FalsePositiveRate": lambda: {"group": "base"},
     "metrics.GroupAccuracy": lambda: {"group": "base"},
@@ -340,7 +347,18 @@ LEFT_OUT = {
     "ops.PortableScope",
     "tuning.SearchOutcome",
 }
-PACKAGES = ("baselines", "datasets", "layers", "tokenizers", "tuning")
+PACKAGES = (
+    "baselines",
+    "callbacks",
+    "datasets",
+    "distribution",
+    "layers",
+    "metrics",
+    "models",
+    "tokenizers",
+    "tuning",
+    "visualization",
+)
 
 
 def public_names(package):
@@ -423,7 +441,9 @@ def try_probe(name, function, parameter, probe):
         named = re.search(rf"\b{parameter.name}\b", message) and "Received" in message
         # Python and Keras say in their own words what they look up themselves.
         known = re.search(
-            "multiple values for keyword argument|Could not interpret .* identifier",
+            "multiple values for keyword argument|Could not interpret .* identifier"
+            "|DTypePolicy|Inputs to a layer|is not optional|input tensors"
+            "|Invalid input shape|direct tensor as initializer",
             message,
         )
         if not named and not known:
@@ -451,6 +471,7 @@ def test_arguments(name, tmp_path, monkeypatch):
     if name.startswith("datasets."):
         tfds = pytest.importorskip("tensorflow_datasets")
         monkeypatch.setattr(tfds, "load", reach)
+    monkeypatch.setattr(keras.Model, "fit", reach)
     function = find(name)
     with contextlib.suppress(Reached):
         function(**arguments_for(name, function))

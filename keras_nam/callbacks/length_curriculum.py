@@ -5,9 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+from keras import ops
 from keras import tree
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_number
+from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_verbose
 from keras_nam.callbacks.padded_rows import PaddedRows
 from keras_nam.optional import tf
 
@@ -73,14 +80,11 @@ class LengthCurriculum(keras.callbacks.Callback):
     ):
         super().__init__()
         self.lengths = _check_lengths(lengths)
-        if unit not in UNITS:
-            raise ValueError(
-                f"Argument `unit` must be one of {UNITS}. Received: unit={unit}"
-            )
-        self.unit = unit
-        self.truncate = truncate
+        self.unit = check_choice("unit", unit, UNITS)
+        self.truncate = check_boolean("truncate", truncate)
+        check_number("padding_value", padding_value)
         self.padding_value = padding_value
-        self.verbose = verbose
+        self.verbose = check_verbose(verbose, choices=(0, 1))
         self._first_step = 0
         self.length = self.lengths[0]
         # Datasets read it whenever they make a batch. A strategy would mirror it; the
@@ -117,6 +121,8 @@ class LengthCurriculum(keras.callbacks.Callback):
                 number of rows, or no row is short enough for the first stage.
         """
         batch_size = check_integer("batch_size", batch_size)
+        check_boolean("shuffle", shuffle)
+        check_optional_integer("seed", seed, at_least=0)
         if isinstance(rows, tf.data.Dataset):
             dataset, steps = self._batches_of_dataset(rows, batch_size)
         else:
@@ -135,7 +141,7 @@ class LengthCurriculum(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         # Keras counts updates, which are fewer than the batches that they are made of.
         batches = optimizer.gradient_accumulation_steps or 1
-        self._first_step = int(optimizer.iterations) * batches
+        self._first_step = int(ops.convert_to_numpy(optimizer.iterations)) * batches
         self._begin(self._first_step)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -178,8 +184,9 @@ class LengthCurriculum(keras.callbacks.Callback):
             shortest = int(tf.reduce_min(lengths))
             if shortest > self.lengths[0]:
                 raise ValueError(
-                    "Some rows must be short enough for the first stage. Received: "
-                    f"lengths={self.lengths} and rows of at least {shortest} steps"
+                    "Some of `rows` must be short enough for the first stage. "
+                    f"Received: lengths={self.lengths} and rows of at least "
+                    f"{shortest} steps"
                 )
             indices = indices.filter(lambda i: lengths[i] <= self._variable)
         batches = indices.repeat().batch(batch_size, drop_remainder=True)
@@ -234,16 +241,17 @@ def _without_none(rows):
 
 
 def _check_lengths(lengths):
-    stages = sorted(dict(lengths).items())
-    starts = [start for start, _ in stages]
+    stages = [
+        (check_integer("lengths", start, at_least=0), check_integer("lengths", size))
+        for start, size in check_instance("lengths", lengths, dict).items()
+    ]
+    stages.sort()
     sizes = [size for _, size in stages]
-    if not starts or starts[0] != 0:
+    if not stages or stages[0][0] != 0:
         raise ValueError(
             "Argument `lengths` must have a stage that begins at 0. "
             f"Received: lengths={lengths}"
         )
-    for value in (*starts[1:], *sizes):
-        check_integer("lengths", value)
     if any(a >= b for a, b in itertools.pairwise(sizes)):
         raise ValueError(
             "Argument `lengths` must have a greater length in every stage than in the "

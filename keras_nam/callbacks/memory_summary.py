@@ -5,7 +5,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_path
 from keras_nam.optional import require_package
 from keras_nam.optional import tf
 from keras_nam.visualization.arguments import as_numbers
@@ -42,7 +45,7 @@ class MemorySummary(keras.callbacks.Callback):
         update_freq: Positive integer, every how many epochs something is written.
         write_images: Boolean. Whether to draw images too, which takes matplotlib and
             about a second for each layer.
-        example: Integer, which of the sequences is drawn.
+        example: Non-negative integer, which of the sequences is drawn.
         tokens: List of strings, the tokens of that sequence, for the images.
 
     Example:
@@ -73,6 +76,19 @@ class MemorySummary(keras.callbacks.Callback):
     ):
         super().__init__()
         update_freq = check_integer("update_freq", update_freq)
+        write_images = check_boolean("write_images", write_images)
+        log_dir = check_path("log_dir", log_dir)
+        shapes = [np.shape(x) for x in keras.tree.flatten(inputs)]
+        if not shapes or any(len(shape) < 2 for shape in shapes):
+            raise ValueError(
+                "Argument `inputs` must be arrays of shape (batch, time, ...). "
+                f"Received: inputs={inputs!r}"
+            )
+        if layers is not None:
+            kinds = (str, keras.layers.Layer)
+            layers = check_list("layers", layers, kinds, "a list of layers or names")
+        if tokens is not None:
+            tokens = check_list("tokens", tokens, object, "a list of strings")
         for package in ["tensorboard", *(["matplotlib"] if write_images else [])]:
             require_package(package)
         self.log_dir = Path(log_dir)
@@ -80,7 +96,7 @@ class MemorySummary(keras.callbacks.Callback):
         self.layers = layers
         self.update_freq = update_freq
         self.write_images = write_images
-        self.example = example
+        self.example = check_integer("example", example, at_least=0)
         self.tokens = tokens
         self._writer = None
 

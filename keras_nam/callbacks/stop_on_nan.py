@@ -1,32 +1,39 @@
 """Stops on a loss that is not finite, and says where it comes from."""
 
-import collections
-import itertools
-from typing import NamedTuple
+import functools
 
 import keras
 import numpy as np
 from keras import ops
+from keras import tree
+
+from keras_nam.arguments import check_boolean
+from keras_nam.optional import tf
+
+NEVER = np.iinfo("int64").max
+INPUTS, OUTPUTS, GRADIENT = range(3)
 
 
 class StopOnNaN(keras.callbacks.Callback):
     """Stops training on a loss that is NaN or infinite and names the layer.
 
-    `keras.callbacks.TerminateOnNaN` says that it happened; this says where. While all
-    is well it looks at the loss of every batch, and remembers the batch and the weights
-    from before it, which costs memory for the weights once or twice more and hardly any
-    time. When the loss is not finite, the last batches are run again without
-    compilation, each with the weights that it had, and the first of these is named:
-    an input or target that is not finite, a weight, a layer whose output is not finite
-    although its inputs are, the loss, a layer through which the gradient stops to be
-    finite, or the optimizer.
+    `keras.callbacks.TerminateOnNaN` says that it happened; this says where. The train
+    function is traced anew and notes, on the device, the first step at which a weight,
+    what a layer is called on or returns, or the gradient of that is not finite. When
+    the loss is not finite, the first of these is named: a weight, the inputs of the
+    model, a layer whose output is not finite although its inputs are, a layer through
+    which the gradient stops to be finite, or else what is left, the targets and the
+    loss. All values are looked at once more, which takes little time beside the layers
+    themselves, and no memory.
 
-    The model is left with the weights from before that batch. The state of the
-    optimizer is not, so begin again from a checkpoint if the run shall go on.
+    The model keeps the weights that the step left, which are mostly NaN: begin again
+    from a checkpoint if the run shall go on. Under loss scaling, where gradients
+    overflow by design, they are not noted.
 
-    It looks for the layer on the TensorFlow backend, with and without XLA, with
-    several steps per execution and under `tf.distribute.MirroredStrategy`. On other
-    backends it names the first weight that is not finite.
+    Layers are named on the TensorFlow backend, with and without XLA, with several steps
+    per execution and under `tf.distribute.MirroredStrategy`; layers that are called
+    inside of a loop, as the cells of recurrent layers, by what they stand in. On other
+    backends, the first weight that is not finite is named.
 
     Args:
         raise_error: Boolean. Whether to raise a `RuntimeError` instead of ending `fit`
@@ -50,21 +57,24 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def __init__(self, raise_error=False):
         super().__init__()
-        self.raise_error = raise_error
+        self.raise_error = check_boolean("raise_error", raise_error)
         self.message = None
-        self._watched = None
+        self._operations = []
 
     def on_train_begin(self, logs=None):
         self.message = None
-        self._unwatch()
         if keras.backend.backend() == "tensorflow":
-            self._watched = WatchedTrainFunction(self.model)
-            self.model.train_function = self._watched
+            self._watch()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        if self._watched is not None:
-            self._watched.begin(epoch)
+        self._first_step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def on_test_begin(self, logs=None):
+        self._pauses = True
+
+    def on_test_end(self, logs=None):
+        self._pauses = False
 
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
@@ -72,91 +82,164 @@ class StopOnNaN(keras.callbacks.Callback):
             return
         self.message = (
             f"The loss is {float(loss)} at batch {batch} of epoch {self._epoch}. "
-            f"{self._find()}"
+            f"{self._find() if self._operations else self._find_weight()}"
         )
-        self._unwatch()
+        self.on_train_end()
         if self.raise_error:
             raise RuntimeError(self.message)
         print(f"\n{self.message} Training is stopped.")
         self.model.stop_training = True
 
     def on_train_end(self, logs=None):
-        self._unwatch()
+        if self._operations:
+            for operation in self._operations:
+                vars(operation).pop("call", None)
+            self._operations = []
+            self.model.make_train_function(force=True)
+
+    def _find_weight(self):
+        bad = [v.path for v in self.model.weights if not ops.all(ops.isfinite(v))]
+        return f"Weight `{bad[0]}` is not finite." if bad else ""
+
+    def _watch(self):
+        """Gives every layer a `call` of its own, which the step is traced with."""
+        self._pauses = False
+        # Layers in the order in which they return, and by what they are called on.
+        self._called, self._consumers, self._makers = [], {}, {}
+        self._operations = _find_operations(self.model)
+        self._first = {id(x): self._make(3) for x in self._operations}
+        self._first_weights = self._make(len(self.model.weights))
+        for operation in self._operations:
+            call = type(operation).call.__get__(operation)
+            vars(operation)["call"] = functools.partial(self._call, operation, call)
+        self.model.make_train_function(force=True)
+
+    def _make(self, size):
+        """A variable of the first steps at which something was not finite."""
+        with self.model.distribute_strategy.scope():
+            return tf.Variable(
+                tf.fill([size], tf.constant(NEVER, "int64")),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+    def _call(self, operation, call, *args, **kwargs):
+        graph = tf.compat.v1.get_default_graph()
+        if operation is self.model:
+            self._graph = graph
+            self._note(self._first_weights, *self.model.weights)
+        outputs = call(*args, **kwargs)
+        # What is traced in a graph of its own may run many times, or side by side.
+        if self._pauses or graph is not self._graph:
+            return outputs
+        inputs = tree.flatten((args, kwargs))
+        self._note(self._first[id(operation)], inputs, outputs, None)
+        self._called.append(operation)
+        for x in inputs:
+            maker = self._makers.get(id(x))
+            self._consumers.setdefault(maker, []).append(operation)
+        scales = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
+        if isinstance(operation, keras.Model) or scales:
+            return outputs
+        watch = functools.partial(self._watch_gradient, operation)
+        return tree.map_structure(watch, outputs)
+
+    def _watch_gradient(self, operation, x):
+        # A mask that a tensor carries would be lost on a copy of it.
+        if not tf.is_tensor(x) or not x.dtype.is_floating or hasattr(x, "_keras_mask"):
+            return x
+
+        @tf.custom_gradient
+        def watch(x):
+            def gradient(upstream):
+                self._note(self._first[id(operation)], None, None, upstream)
+                return upstream
+
+            return tf.identity(x), gradient
+
+        watched = watch(x)
+        self._makers[id(watched)] = id(operation)
+        return watched
+
+    def _note(self, variable, *structures):
+        if not self._pauses and structures:
+            bad = tf.stack([_is_bad(structure) for structure in structures])
+            is_first = tf.logical_and(bad, tf.equal(variable, NEVER))
+            step = tf.cast(self.model.optimizer.iterations, "int64")
+            variable.assign(tf.where(is_first, step, variable))
+
+    def _read(self, variable):
+        results = self.model.distribute_strategy.experimental_local_results(variable)
+        return np.min([x.numpy() for x in results], axis=0)
 
     def _find(self):
-        if self._watched is not None:
-            return self._watched.find()
-        bad = [v.path for v in self.model.weights if not ops.all(ops.isfinite(v))]
-        return f"Weight `{bad[0]}` is not finite." if bad else "All weights are finite."
+        """What happened at the first step at which something was not finite."""
+        first = {key: self._read(value) for key, value in self._first.items()}
+        weights = self._read(self._first_weights)
+        step = min([*weights, *np.ravel(list(first.values()))])
+        if step == NEVER:
+            return (
+                "All outputs of layers are finite, so it is the targets, the sample "
+                "weights, a regularizer or the loss function."
+            )
+        batches = self.model.optimizer.gradient_accumulation_steps or 1
+        began = f"Batch {(step - self._first_step) * batches} began it:"
 
-    def _unwatch(self):
-        # An interrupted `fit` does not end, and leaves its function behind.
-        while isinstance(self.model.train_function, WatchedTrainFunction):
-            self.model.train_function = self.model.train_function.train_function
-        self._watched = None
+        def has(operation, what):
+            return first[id(operation)][what] == step
+
+        if step in weights:
+            weight = self.model.weights[list(weights).index(step)]
+            return f"{began} weight `{weight.path}` was not finite before it."
+        if has(self.model, INPUTS):
+            return f"{began} the inputs of the model are not finite."
+        for operation in self._called:
+            if has(operation, OUTPUTS) and not has(operation, INPUTS):
+                return (
+                    f"{began} the output of {_describe(operation)} is the first that "
+                    "is not finite, although its inputs are."
+                )
+        bad = [x for x in self._called if has(x, GRADIENT)]
+        for operation in self._consumers.get(id(bad[-1]), []) if bad else []:
+            if not has(operation, GRADIENT) and not isinstance(operation, keras.Model):
+                return (
+                    f"{began} {_describe(operation)} is the first through which the "
+                    "gradient stops to be finite, on the way back from the loss."
+                )
+        return f"{began} the gradient of the loss by the outputs is not finite."
 
 
-class Step(NamedTuple):
-    """A training step that was taken.
+def _find_operations(model):
+    """The layers of a model and the operations between them, at every depth."""
+    found = {}
 
-    Attributes:
-        epoch, batch: Integers, when.
-        data: What the iterator gave, on every replica.
-        weights: The values of the variables of the model before it.
-    """
+    def visit(x):
+        if isinstance(x, (list, tuple)):
+            for item in x:
+                visit(item)
+        elif isinstance(x, dict):
+            visit(list(x.values()))
+        elif isinstance(x, keras.Operation) and id(x) not in found:
+            found[id(x)] = x
+            visit(list(vars(x).values()))
 
-    epoch: int
-    batch: int
-    data: object
-    weights: list
+    visit(model)
+    return list(found.values())
 
 
-class WatchedTrainFunction:
-    """The train function of a model, remembering its last steps."""
+def _describe(operation):
+    kind = "Layer" if isinstance(operation, keras.Layer) else "Operation"
+    name = getattr(operation, "path", None) or operation.name
+    return f"{kind} `{name}` ({type(operation).__name__})"
 
-    def __init__(self, model):
-        self.model = model
-        self.train_function = model.train_function
-        # The steps of an execution and the one before them: what spoils the weights
-        # shows in the loss of the batch that follows.
-        self.steps = collections.deque(maxlen=model.steps_per_execution + 1)
-        self.begin(epoch=0)
 
-    def begin(self, epoch):
-        self.epoch = epoch
-        self.batch = 0
-
-    def __call__(self, iterator):
-        outputs = None
-        for data in itertools.islice(iterator, self.model.steps_per_execution):
-            self.steps.append(Step(self.epoch, self.batch, data, self._weights()))
-            self.batch += 1
-            outputs = self.train_function([data])
-        if outputs is None:
-            raise StopIteration
-        return outputs
-
-    def find(self):
-        """Says what was not finite first, and leaves the weights from before it."""
-        # This import would make TensorFlow a requirement of the other backends.
-        from keras_nam.callbacks.finite_search import find_in_step
-
-        weights_after = [step.weights for step in self.steps][1:] + [self._weights()]
-        for step, after in zip(self.steps, weights_after, strict=True):
-            self._assign(step.weights)
-            found = find_in_step(self.model, step.data, after)
-            if found:
-                self._assign(step.weights)
-                return f"Run again, batch {step.batch} of epoch {step.epoch}: {found}"
-        self._assign(self.steps[-1].weights)
-        return (
-            "Run again without compilation, the last batches are finite in all layers, "
-            "gradients and weights."
-        )
-
-    def _weights(self):
-        return [ops.copy(variable) for variable in self.model.variables]
-
-    def _assign(self, weights):
-        for variable, value in zip(self.model.variables, weights, strict=True):
-            variable.assign(value)
+def _is_bad(structure):
+    """Whether any tensor of floating-point numbers holds one that is not finite."""
+    bad = [tf.constant(False)]
+    for x in tree.flatten(structure):
+        if tf.is_tensor(x) or isinstance(x, keras.Variable):
+            x = tf.convert_to_tensor(x)
+            if x.dtype.is_floating:
+                bad.append(tf.reduce_any(~tf.math.is_finite(x)))
+    return tf.reduce_any(tf.stack(bad))

@@ -1,9 +1,14 @@
 """Training one model on several machines."""
 
+import keras
 import tensorflow as tf
 
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_list
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_path
+from keras_nam.arguments import check_positive
+from keras_nam.arguments import check_verbose
 from keras_nam.distribution.cluster import Cluster
 from keras_nam.distribution.errors import WorkerLostError
 from keras_nam.distribution.trainer import Trainer
@@ -64,8 +69,8 @@ def fit_multi_worker(
             workers together, is known (`drop_remainder=True`), and is divided by the
             number of replicas. Shuffle with a seed made from the epoch.
         epochs: Positive integer, when to stop, counted from the very beginning.
-        checkpoint_dir: Path of a folder that all machines share. A checkpoint is
-            written after every epoch.
+        checkpoint_dir: String or path of a folder that all machines share. A
+            checkpoint is written after every epoch.
         steps_per_checkpoint: Positive integer. Checkpoints are also written whenever
             that many steps of an epoch are done. `None` means only after epochs.
         callbacks: List of `keras.callbacks.Callback`. They run on all workers, which
@@ -110,11 +115,18 @@ def fit_multi_worker(
     steps_per_checkpoint = check_optional_integer(
         "steps_per_checkpoint", steps_per_checkpoint
     )
-    if not timeout > 0:
-        raise ValueError(
-            "Argument `timeout` must be a number of seconds above 0. "
-            f"Received: timeout={timeout}"
-        )
+    functions = {"make_model": make_model, "make_dataset": make_dataset}
+    for name, function in functions.items():
+        if not callable(function):
+            raise ValueError(
+                f"Argument `{name}` must be a function. Received: {name}={function!r}"
+            )
+    check_path("checkpoint_dir", checkpoint_dir)
+    if callbacks is not None:
+        kind = keras.callbacks.Callback
+        check_list("callbacks", callbacks, kind, "a list of callbacks")
+    timeout = check_positive("timeout", timeout)
+    verbose = check_verbose(verbose)
     cluster = Cluster()
     trainer = Trainer(cluster, timeout)
     try:

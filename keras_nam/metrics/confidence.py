@@ -4,6 +4,10 @@ from statistics import NormalDist
 
 import numpy as np
 
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_rate
+from keras_nam.arguments import check_vector
+
 
 def confidence_interval(values, confidence=0.95, distribution="t"):
     """Mean and half the width of its confidence interval.
@@ -29,22 +33,17 @@ def confidence_interval(values, confidence=0.95, distribution="t"):
         ValueError: If there are fewer than two values, or they are not finite, or an
             argument is wrong.
     """
-    values = np.asarray(values, "float64").ravel()
-    if len(values) < 2 or not np.isfinite(values).all():
+    values = check_vector("values", values, at_least=2)
+    if not np.isfinite(values).all():
         raise ValueError(
-            "Argument `values` must hold at least two finite numbers. "
-            f"Received: values={values}"
+            f"Argument `values` must hold finite numbers. Received: values={values}"
         )
-    if not 0 < confidence < 1:
+    if check_rate("confidence", confidence) == 0:
         raise ValueError(
             "Argument `confidence` must lie between 0 and 1. "
             f"Received: confidence={confidence}"
         )
-    if distribution not in ("t", "normal"):
-        raise ValueError(
-            'Argument `distribution` must be "t" or "normal". '
-            f"Received: distribution={distribution!r}"
-        )
+    check_choice("distribution", distribution, ("t", "normal"))
     quantile = NormalDist().inv_cdf(0.5 + confidence / 2)
     if distribution == "t":
         quantile = _student_quantile(confidence, len(values) - 1)

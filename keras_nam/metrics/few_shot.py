@@ -3,6 +3,12 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_shape
+from keras_nam.arguments import fits
+from keras_nam.metrics.positions import check_name_and_dtype
+
 GROUPS = ("base", "novel")
 
 
@@ -10,19 +16,8 @@ class _GroupMean(keras.metrics.Metric):
     """The mean of something over the rows of one group of classes."""
 
     def __init__(self, num_novel_classes, group, name=None, dtype=None):
-        if (
-            not isinstance(num_novel_classes, int)
-            or isinstance(num_novel_classes, bool)
-            or num_novel_classes < 1
-        ):
-            raise ValueError(
-                "Argument `num_novel_classes` must be a positive integer. Received: "
-                f"num_novel_classes={num_novel_classes}"
-            )
-        if group not in GROUPS:
-            raise ValueError(
-                f"Argument `group` must be one of {GROUPS}. Received: group={group!r}"
-            )
+        num_novel_classes = check_integer("num_novel_classes", num_novel_classes)
+        check_choice("group", group, GROUPS)
         super().__init__(name=name, dtype=dtype)
         self.num_novel_classes = num_novel_classes
         self.group = group
@@ -38,7 +33,7 @@ class _GroupMean(keras.metrics.Metric):
         """Adds a batch to the counts."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         classes = y_pred.shape[-1]
-        if len(y_pred.shape) != len(y_true.shape) + 1:
+        if not fits(tuple(y_pred.shape), (*y_true.shape, None)):
             raise ValueError(
                 "`y_true` must hold the index of a class for every row of scores. "
                 f"Received: y_true.shape={tuple(y_true.shape)}, "
@@ -57,6 +52,10 @@ class _GroupMean(keras.metrics.Metric):
         in_group = ops.equal(y_true >= first, self.group == "novel")
         weights = ops.cast(in_group, self.count.dtype)
         if sample_weight is not None:
+            sample_weight = ops.convert_to_tensor(sample_weight)
+            check_shape(
+                "sample_weight", sample_weight, y_true.shape, "that of `y_true`"
+            )
             weights = weights * ops.cast(sample_weight, weights.dtype)
         measured = self.measure(y_true, answers, answers >= first)
         self.total.assign_add(ops.sum(weights * ops.cast(measured, weights.dtype)))
@@ -105,6 +104,7 @@ class GroupAccuracy(_GroupMean):
     """
 
     def __init__(self, num_novel_classes, group, name=None, dtype=None):
+        check_name_and_dtype(name, dtype)
         super().__init__(num_novel_classes, group, name or f"{group}_accuracy", dtype)
 
     def measure(self, y_true, answers, answered_novel):
@@ -145,7 +145,9 @@ class FalsePositiveRate(_GroupMean):
     """
 
     def __init__(self, num_novel_classes, group, name=None, dtype=None):
-        other = GROUPS[1 - GROUPS.index(group)] if group in GROUPS else None
+        check_name_and_dtype(name, dtype)
+        check_choice("group", group, GROUPS)
+        other = GROUPS[1 - GROUPS.index(group)]
         super().__init__(
             num_novel_classes, group, name or f"{group}_answered_{other}", dtype
         )

@@ -3,6 +3,10 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_range
+from keras_nam.metrics.positions import check_name_and_dtype
 from keras_nam.metrics.positions import convert_batch
 
 
@@ -18,10 +22,12 @@ class LengthBucket(keras.metrics.Metric):
             such as `keras_nam.metrics.MaskedPerplexity`,
             `keras_nam.metrics.SequenceAccuracy` or
             `keras.metrics.SparseCategoricalAccuracy`.
-        min_length: Integer. The shortest length in the bucket.
-        max_length: Integer. The longest length in the bucket. `None` means any.
-        padding_token: Integer, the token of the targets that does not count for the
-            length. Everything else does, marks of beginning and end included.
+        min_length: Non-negative integer. The shortest length in the bucket.
+        max_length: Non-negative integer. The longest length in the bucket. `None`
+            means any.
+        padding_token: Non-negative integer, the token of the targets that does not
+            count for the length. Everything else does, marks of beginning and end
+            included.
         name: String. The name of the metric. `None` means that of `metric` with both
             lengths after it.
         dtype: The dtype of the result, `None` for that of `metric`.
@@ -69,16 +75,13 @@ class LengthBucket(keras.metrics.Metric):
         name=None,
         dtype=None,
     ):
-        if not isinstance(metric, keras.metrics.Metric):
-            raise ValueError(
-                "Argument `metric` must be a Keras metric. "
-                f"Received: metric={metric} (of type {type(metric)})"
+        check_instance("metric", metric, keras.metrics.Metric, "a Keras metric")
+        min_length = check_integer("min_length", min_length, at_least=0)
+        if max_length is not None:
+            min_length, max_length = check_range(
+                "min_length", min_length, "max_length", max_length, at_least=0
             )
-        if min_length < 0 or (max_length is not None and max_length < min_length):
-            raise ValueError(
-                "Arguments `min_length` and `max_length` must be lengths in order. "
-                f"Received: min_length={min_length}, max_length={max_length}"
-            )
+        check_name_and_dtype(name, dtype)
         if name is None:
             last = "up" if max_length is None else max_length
             name = f"{metric.name}_{min_length}_{last}"
@@ -86,7 +89,7 @@ class LengthBucket(keras.metrics.Metric):
         self.metric = metric
         self.min_length = min_length
         self.max_length = max_length
-        self.padding_token = padding_token
+        self.padding_token = check_integer("padding_token", padding_token, 0)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds the rows of a batch that lie in the bucket to the metric."""

@@ -1,12 +1,14 @@
 """The perplexity of the tokens that a model had to find out."""
 
 import math
-import numbers
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_positive
+from keras_nam.metrics.positions import check_name_and_dtype
 from keras_nam.metrics.positions import convert_batch
 
 
@@ -64,16 +66,11 @@ class MaskedPerplexity(keras.metrics.Metric):
         name="masked_perplexity",
         dtype=None,
     ):
+        check_name_and_dtype(name, dtype)
         super().__init__(name=name, dtype=dtype)
-        if base is not None and not (
-            isinstance(base, numbers.Real) and 0 < base < math.inf
-        ):
-            raise ValueError(
-                f"Argument `base` must be a number above 0. Received: base={base}"
-            )
-        self.from_logits = from_logits
-        self.base = base
-        self.all_positions = all_positions
+        self.from_logits = check_boolean("from_logits", from_logits)
+        self.base = None if base is None else check_positive("base", base)
+        self.all_positions = check_boolean("all_positions", all_positions)
         # Half precision could not hold the sums.
         dtype = keras.backend.result_type(self.dtype, "float32")
         self.nats = self.add_variable((), "zeros", dtype=dtype, name="nats")

@@ -3,7 +3,16 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_optional_string
 from keras_nam.arguments import fits
+
+
+def check_name_and_dtype(name, dtype):
+    """Raises a `ValueError` unless both are ones that a metric may have."""
+    check_optional_string("name", name)
+    kinds = (str, keras.DTypePolicy, type(None))
+    check_instance("dtype", dtype, kinds, "the name of a dtype, a policy or None")
 
 
 def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from keras_nam.arguments import check_number
+from keras_nam.arguments import check_vector
+
 
 def rejection_auroc(known, unknown):
     """Area under the ROC curve of telling known from unknown by the best score.
@@ -25,7 +28,8 @@ def rejection_auroc(known, unknown):
     Raises:
         ValueError: If there are no scores, or one is NaN.
     """
-    known, unknown = np.sort(_check("known", known)), _check("unknown", unknown)
+    known = np.sort(check_vector("known", known))
+    unknown = check_vector("unknown", unknown)
     higher = len(known) - np.searchsorted(known, unknown, side="right")
     ties = np.searchsorted(known, unknown, "right") - np.searchsorted(known, unknown)
     return float(np.mean((higher + 0.5 * ties) / len(known)))
@@ -54,20 +58,11 @@ def rejection_false_positive_rate(known, unknown, recall=0.95):
     Raises:
         ValueError: If there are no scores, one is NaN, or `recall` is out of range.
     """
-    if not 0 < recall <= 1:
+    if not 0 < check_number("recall", recall) <= 1:
         raise ValueError(
             f"Argument `recall` must lie above 0, up to 1. Received: recall={recall}"
         )
-    known, unknown = np.sort(_check("known", known)), _check("unknown", unknown)
+    known = np.sort(check_vector("known", known))
+    unknown = check_vector("unknown", unknown)
     accepted = int(np.ceil(recall * len(known) - 1e-9))
     return float(np.mean(unknown >= known[len(known) - accepted]))
-
-
-def _check(name, scores):
-    scores = np.asarray(scores, "float64").ravel()
-    if len(scores) == 0 or np.isnan(scores).any():
-        raise ValueError(
-            f"Argument `{name}` must hold at least one score, and no NaN. "
-            f"Received: {name}={scores}"
-        )
-    return scores

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_boolean
+from keras_nam.metrics.positions import check_name_and_dtype
 from keras_nam.metrics.positions import convert_batch
 
 
@@ -68,8 +70,9 @@ class SequenceAccuracy(keras.metrics.Metric):
     """
 
     def __init__(self, all_positions=False, name="sequence_accuracy", dtype=None):
+        check_name_and_dtype(name, dtype)
         super().__init__(name=name, dtype=dtype)
-        self.all_positions = all_positions
+        self.all_positions = check_boolean("all_positions", all_positions)
         # Half precision could not count beyond 2048.
         dtype = keras.backend.result_type(self.dtype, "float32")
         self.right = self.add_variable((), "zeros", dtype=dtype, name="right")

@@ -2,7 +2,10 @@
 
 import keras
 
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.layers.pooling import ClassToken
 from keras_nam.layers.pooling import MeanPooling
@@ -69,6 +72,8 @@ def sequence_classifier(
             unknown, or a layer of `core` does not return sequences alone.
     """
     num_classes = check_integer("num_classes", num_classes)
+    width = check_integer("width", width)
+    head_dim = check_optional_integer("head_dim", head_dim)
     encode = _encoder(
         core,
         vocabulary_size,
@@ -80,7 +85,7 @@ def sequence_classifier(
         dropout,
     )
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    logits = _head(encode(tokens), width if head_dim is None else head_dim, num_classes)
+    logits = _head(encode(tokens), head_dim or width, num_classes)
     return keras.Model(tokens, logits, name=name)
 
 
@@ -103,7 +108,7 @@ def matching_classifier(
     the hidden layer sees `[a, b, a * b, a - b]`.
 
     Args:
-        core: As in `sequence_classifier`.
+        core: A layer or a list of layers, as in `sequence_classifier`.
         vocabulary_size: Positive integer, the number of tokens.
         width: Positive integer, the width of the embedding.
         num_classes: Positive integer.
@@ -134,6 +139,8 @@ def matching_classifier(
         ValueError: As `sequence_classifier`.
     """
     num_classes = check_integer("num_classes", num_classes)
+    width = check_integer("width", width)
+    head_dim = check_optional_integer("head_dim", head_dim)
     encode = _encoder(
         core,
         vocabulary_size,
@@ -151,7 +158,7 @@ def matching_classifier(
     )
     return keras.Model(
         texts,
-        _head(pair, width if head_dim is None else head_dim, num_classes),
+        _head(pair, head_dim or width, num_classes),
         name=name,
     )
 
@@ -161,16 +168,10 @@ def _encoder(
 ):
     """A function from tokens to one vector, on one set of layers."""
     vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
-    width = check_integer("width", width)
-    for argument, value, known in (
-        ("pooling", pooling, POOLINGS),
-        ("positions", positions, POSITIONS),
-    ):
-        if value not in known:
-            raise ValueError(
-                f"Argument `{argument}` must be one of {known}. "
-                f"Received: {argument}={value}"
-            )
+    dropout = check_rate("dropout", dropout)
+    check_choice("pooling", pooling, POOLINGS)
+    check_choice("positions", positions, POSITIONS)
+    max_length = check_optional_integer("max_length", max_length)
     if (positions == "learned") != (max_length is not None):
         raise ValueError(
             "Argument `max_length` must be given with `positions='learned'`, and only "
@@ -206,6 +207,5 @@ def _encoder(
 
 
 def _head(x, head_dim, num_classes):
-    head_dim = check_integer("head_dim", head_dim)
     x = keras.layers.Dense(head_dim, "relu", name="head")(x)
     return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)

@@ -118,8 +118,8 @@ def check_image_shape(image_shape, name="image_shape", num_pools=0):
     if min(sizes[:2]) < 2**num_pools:
         raise ValueError(
             f"Argument `{name}` must be (height, width, channels), with height "
-            f"and width of at least 2 ** {num_pools}, the number of poolings. "
-            f"Received: {name}={image_shape!r}"
+            "and width that can be halved `num_pools` times. "
+            f"Received: {name}={image_shape!r}, num_pools={num_pools}"
         )
     return sizes
 

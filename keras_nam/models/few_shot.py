@@ -66,7 +66,7 @@ class FewShotClassifier(keras.Model):
         if not isinstance(head, FewShotHead):
             raise ValueError(
                 "Argument `head` must be a NAMClassifier or a CosineClassifier. "
-                f"Received: head={head}"
+                f"Received: head={head!r}"
             )
         super().__init__(**kwargs)
         self.feature_extractor = feature_extractor

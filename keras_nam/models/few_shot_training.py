@@ -1,9 +1,18 @@
 """Training a few-shot classifier in two stages."""
 
+import numbers
+
 import keras
 import numpy as np
 
+from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_jit_compile
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_number
+from keras_nam.arguments import check_positive
+from keras_nam.arguments import check_verbose
+from keras_nam.arguments import fits
 from keras_nam.datasets.few_shot.episodes import episodes
 from keras_nam.metrics import FalsePositiveRate
 from keras_nam.metrics import GroupAccuracy
@@ -84,25 +93,26 @@ def fit_few_shot(
         ValueError: If the model is something else, or its head has another number of
             base classes, or too few novel ones.
     """
-    if not isinstance(model, FewShotClassifier):
-        raise ValueError(
-            "Argument `model` must be a FewShotClassifier. Received: "
-            f"model={model} (of type {type(model)})"
-        )
-    images, labels = np.asarray(images), np.asarray(labels)
-    base_classes = np.unique(labels) if base_classes is None else list(base_classes)
-    if len(base_classes) != model.head.num_base_classes:
-        raise ValueError(
-            f"The head has {model.head.num_base_classes} base classes. Received: "
-            f"{len(base_classes)} base classes to train on"
-        )
+    check_instance("model", model, FewShotClassifier)
+    images, labels, base_classes = _check_examples(model, images, labels, base_classes)
     num_ways = check_integer("num_ways", num_ways)
-    episodes_per_epoch = check_integer("episodes_per_epoch", episodes_per_epoch)
     if num_ways > model.head.num_novel_classes:
         raise ValueError(
             f"The head has room for {model.head.num_novel_classes} novel classes. "
             f"Received: num_ways={num_ways}"
         )
+    num_shots = check_integer("num_shots", num_shots)
+    epochs = check_integer("epochs", epochs, at_least=0)
+    episode_epochs = check_integer("episode_epochs", episode_epochs, at_least=0)
+    episodes_per_epoch = check_integer("episodes_per_epoch", episodes_per_epoch)
+    batch_size = check_integer("batch_size", batch_size)
+    episode_batch_size = check_integer("episode_batch_size", episode_batch_size)
+    feature_views = check_integer("feature_views", feature_views, at_least=0)
+    learning_rate = check_positive("learning_rate", learning_rate)
+    weight_decay = check_number("weight_decay", weight_decay, at_least=0)
+    seed = check_integer("seed", seed, at_least=0)
+    jit_compile = check_jit_compile(jit_compile)
+    verbose = check_verbose(verbose)
     model.reset()
     rows = np.flatnonzero(np.isin(labels, base_classes))
     places = {label: place for place, label in enumerate(base_classes)}
@@ -131,7 +141,6 @@ def fit_few_shot(
             epochs=epochs,
             verbose=verbose,
         )
-    model.feature_extractor.trainable = False
     if episode_epochs:
         features, targets = _frozen_features(
             model.feature_extractor, images[rows], targets, feature_views, batch_size
@@ -168,11 +177,45 @@ def fit_few_shot(
     return history, episode_history
 
 
+def _check_examples(model, images, labels, base_classes):
+    """Returns the examples as arrays and the base classes as a list, or explains."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    wanted = model.feature_extractor.input_shape[1:]
+    if images.dtype.kind not in "fiu" or not fits(images.shape[1:], wanted):
+        raise ValueError(
+            f"Argument `images` must be numbers of shape (n, ...), here {wanted} each. "
+            f"Received: images of shape {images.shape} and dtype {images.dtype}"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise ValueError(
+            "Argument `labels` must be integers of shape (n,), one for each of the "
+            f"{len(images)} images. Received: labels of shape {labels.shape} and dtype "
+            f"{labels.dtype}"
+        )
+    expected = "a list of integers, the labels of base classes"
+    if base_classes is None:
+        base_classes = np.unique(labels)
+    elif isinstance(base_classes, range):
+        base_classes = list(base_classes)
+    classes = check_list("base_classes", base_classes, numbers.Integral, expected)
+    if len(classes) != model.head.num_base_classes or set(classes) - set(labels):
+        raise ValueError(
+            f"Argument `base_classes` must be {expected}: as many as the head has, "
+            f"{model.head.num_base_classes}, and examples of each among `labels`. "
+            f"Received: base_classes={classes}"
+        )
+    return images, labels, classes
+
+
 def _frozen_features(extractor, images, targets, views, batch_size):
     """Features of every image, several times with noise or once without."""
     starts = range(0, len(images), batch_size)
+    # The extractor itself is not frozen: whoever trains it again finds it as it was.
+    frozen = keras.models.clone_model(extractor)
+    frozen.set_weights(extractor.get_weights())
+    frozen.trainable = False
     features = [
-        extractor(images[i : i + batch_size], training=views > 0)
+        frozen(images[i : i + batch_size], training=views > 0)
         for _ in range(max(views, 1))
         for i in starts
     ]

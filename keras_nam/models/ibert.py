@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_nam.arguments import check_integer
 from keras_nam.layers.ibert import IBERTEncoder
 from keras_nam.models.sizes import get_size
 from keras_nam.models.token_tagger import token_tagger
@@ -54,6 +55,7 @@ def ibert_tagger(
     - [I-BERT](https://arxiv.org/abs/2006.10220)
     """
     paper_width, heads, layers = get_size(size)
+    width = check_integer("width", paper_width if width is None else width)
     encoder = IBERTEncoder(
         num_layers=layers if num_layers is None else num_layers,
         num_heads=heads if num_heads is None else num_heads,
@@ -65,7 +67,7 @@ def ibert_tagger(
     return token_tagger(
         [encoder, keras.layers.ReLU(name="output_relu")],
         vocabulary_size,
-        paper_width if width is None else width,
+        width,
         mask_token=mask_token,
         embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
         name=name,

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.layers.lsam import LSAM
 from keras_nam.models.sizes import get_size
@@ -57,8 +59,11 @@ def lsam_tagger(
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
     paper_width, heads, _ = get_size(size)
-    width = 2 * paper_width if width is None else width
-    num_heads = heads if num_heads is None else num_heads
+    vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+    width = check_integer("width", 2 * paper_width if width is None else width)
+    num_heads = check_integer("num_heads", heads if num_heads is None else num_heads)
+    intermediate_dim = check_integer("intermediate_dim", intermediate_dim)
+    dropout = check_rate("dropout", dropout)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = TokenEmbedding(

@@ -4,7 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_path
+from keras_nam.arguments import check_rate
 from keras_nam.models.core import list_layers
 from keras_nam.models.token_tagger import classify_tokens
 from keras_nam.tokenizers.tokenizer import Tokenizer
@@ -82,8 +86,10 @@ def masked_lm(
             f"tokenizer={tokenizer} (of type {type(tokenizer)})"
         )
     width = check_integer("width", width)
+    dropout = check_rate("dropout", dropout)
     size = tokenizer.vocabulary_size()
     layers = list_layers(core)
+    mask_padding = check_boolean("mask_padding", mask_padding)
     mask_token = tokenizer.pad_token_id if mask_padding else None
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
@@ -136,12 +142,10 @@ def fill_masks(model, sentences, num_candidates=5):
     """
     tokenizer = _tokenizer_of(model)
     num_candidates = check_integer("num_candidates", num_candidates)
-    if isinstance(sentences, str):
-        raise ValueError(
-            "Argument `sentences` must be a list of strings. "
-            f"Received: sentences={sentences!r}"
-        )
-    filled = _fill(model, tokenizer, list(sentences), num_candidates)
+    sentences = check_list(
+        "sentences", sentences, str, "a list of strings, of at least one", at_least=1
+    )
+    filled = _fill(model, tokenizer, sentences, num_candidates)
     filled = {key: ops.convert_to_numpy(value) for key, value in filled.items()}
     # A type is needed where there is no mask at all.
     decode = np.vectorize(bytes.decode, otypes=[str])
@@ -195,6 +199,8 @@ def export_masked_lm(model, path, num_candidates=5, verbose=False):
     """
     tokenizer = _tokenizer_of(model)
     num_candidates = check_integer("num_candidates", num_candidates)
+    verbose = check_boolean("verbose", verbose)
+    check_path("path", path)
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(

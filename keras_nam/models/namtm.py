@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.layers.namtm import NAMTM
 from keras_nam.models.sizes import get_size
@@ -58,13 +60,18 @@ def namtm_tagger(
     model(np.array([[10, 1, 2, 3, 10]])).shape  # (1, 5, 16)
     ```
 
+    Raises:
+        ValueError: If an argument is wrong.
+
     Reference:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
     paper_width, heads, _ = get_size(size)
-    width = 2 * paper_width if width is None else width
-    num_tapes = heads if num_tapes is None else num_tapes
+    vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+    width = check_integer("width", 2 * paper_width if width is None else width)
+    embedding_dropout = check_rate("embedding_dropout", embedding_dropout)
+    dropout = check_rate("dropout", dropout)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = TokenEmbedding(
@@ -79,7 +86,7 @@ def namtm_tagger(
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="input_norm")(x)
     x = NAMTM(
         width,
-        num_tapes=num_tapes,
+        num_tapes=heads if num_tapes is None else num_tapes,
         tape_length=tape_length,
         tape_dim=tape_dim,
         use_jump=use_jump,

@@ -1,5 +1,7 @@
 """The papers' names for model sizes."""
 
+from keras_nam.arguments import check_choice
+
 # Width, heads, layers: BERT's sizes, as both papers use them.
 SIZES = {
     "tiny": (128, 2, 2),
@@ -12,8 +14,4 @@ SIZES = {
 
 def get_size(size):
     """Returns `(width, num_heads, num_layers)` of a size by its name."""
-    if size not in SIZES:
-        raise ValueError(
-            f"Argument `size` must be one of {tuple(SIZES)}. Received: size={size}"
-        )
-    return SIZES[size]
+    return SIZES[check_choice("size", size, SIZES)]

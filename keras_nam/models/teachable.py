@@ -5,6 +5,9 @@ import uuid
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_path
 from keras_nam.models.few_shot import FewShotClassifier
 
 
@@ -52,11 +55,9 @@ def export_teachable(model, path, verbose=False):
         ValueError: If `model` is something else.
         RuntimeError: If the backend of Keras is not TensorFlow.
     """
-    if not isinstance(model, FewShotClassifier):
-        raise ValueError(
-            "Argument `model` must be a FewShotClassifier. Received: "
-            f"model={model} (of type {type(model)})"
-        )
+    check_instance("model", model, FewShotClassifier)
+    check_path("path", path)
+    verbose = check_boolean("verbose", verbose)
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "A SavedModel that learns needs KERAS_BACKEND=tensorflow, where a model "

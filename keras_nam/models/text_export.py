@@ -4,6 +4,10 @@ import keras
 from keras import ops
 from keras import tree
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_path
 from keras_nam.backend import require
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.tokenizers.tokenizer import Tokenizer
@@ -59,11 +63,9 @@ def export_text_model(model, path, tokenizer, classes=None, verbose=False):
         ValueError: If the model does not map tokens to logits, or `tokenizer` or
             `classes` do not fit to it.
     """
-    if not isinstance(tokenizer, Tokenizer):
-        raise ValueError(
-            "Argument `tokenizer` must be a `keras_nam.tokenizers.Tokenizer`. "
-            f"Received: tokenizer={tokenizer!r}"
-        )
+    check_path("path", path)
+    verbose = check_boolean("verbose", verbose)
+    check_instance("tokenizer", tokenizer, Tokenizer)
     stream = model if isinstance(model, StreamingModel) else None
     model = model if stream is None else stream.model
     inputs, output = _check_model(model)
@@ -136,11 +138,13 @@ def _answer_in_words(output, tokenizer, classes):
 
 
 def _class_names(classes, num_classes):
-    names = [str(i) for i in range(num_classes)] if classes is None else list(classes)
-    if len(names) != num_classes or not all(isinstance(name, str) for name in names):
+    if classes is None:
+        return [str(i) for i in range(num_classes)]
+    expected = f"a list of {num_classes} strings"
+    names = check_list("classes", classes, str, expected, at_least=num_classes)
+    if len(names) > num_classes:
         raise ValueError(
-            f"Argument `classes` must be a list of {num_classes} strings. "
-            f"Received: classes={classes}"
+            f"Argument `classes` must be {expected}. Received: classes={classes}"
         )
     return names
 

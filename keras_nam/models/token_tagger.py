@@ -4,6 +4,7 @@ import keras
 
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_rate
 from keras_nam.layers.embedding import TokenEmbedding
 from keras_nam.models.core import list_layers
 
@@ -54,6 +55,7 @@ def token_tagger(
     vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
     width = check_integer("width", width)
     num_classes = check_optional_integer("num_classes", num_classes)
+    dropout = check_rate("dropout", dropout)
     layers = list_layers(core)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")

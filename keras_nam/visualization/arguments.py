@@ -4,12 +4,13 @@ import numbers
 
 import numpy as np
 
+from keras_nam.arguments import check_list
 from keras_nam.visualization.recording import trajectory as record
 
 
 def get_trajectory(trajectory):
     """Returns a trajectory that is given itself or as `(model, inputs[, layer])`."""
-    if isinstance(trajectory, dict):
+    if isinstance(trajectory, dict) and trajectory:
         return trajectory
     if isinstance(trajectory, tuple) and len(trajectory) in (2, 3):
         return record(*trajectory)
@@ -36,11 +37,14 @@ def get_indices(name, indices, size):
     """Returns a list of indices from an integer, several, or `None` for all."""
     if indices is None:
         return list(range(size))
-    indices = list(indices) if np.iterable(indices) else [indices]
+    listed = isinstance(indices, (list, tuple, range)) or np.ndim(indices) == 1
+    indices = list(indices) if listed else [indices]
     for index in indices:
         check_index(name, index, size)
     if not indices:
-        raise ValueError(f"Argument `{name}` must not be empty. Received: {indices}")
+        raise ValueError(
+            f"Argument `{name}` must not be empty. Received: {name}={indices}"
+        )
     return indices
 
 
@@ -58,6 +62,8 @@ def check_tokens(tokens, length):
     """Returns tokens as strings, one for each of `length` steps, or `None`."""
     if tokens is None:
         return None
+    if not isinstance(tokens, str):
+        tokens = check_list("tokens", tokens, object, "a list of strings")
     if len(tokens) != length:
         raise ValueError(
             f"Argument `tokens` must hold one token for each of the {length} steps. "

@@ -101,3 +101,14 @@ def test_confidence_interval_wrong_arguments():
     for arguments in (([1.0],), ([1, np.nan],), ([1, 2], 1.0), ([1, 2], 0.9, "z")):
         with pytest.raises(ValueError, match="Received"):
             metrics.confidence_interval(*arguments)
+
+
+def test_shapes_that_would_broadcast_are_refused():
+    metric = metrics.GroupAccuracy(1, "base")
+    scores = np.zeros((4, 3), "float32")
+    for weight in (np.ones((4, 1)), np.ones(3), 1.0):
+        with pytest.raises(ValueError, match=r"`sample_weight` must.*Received: "):
+            metric.update_state(np.zeros(4, "int32"), scores, weight)
+    for labels in (np.zeros(3, "int32"), np.zeros((4, 1), "int32"), 0):
+        with pytest.raises(ValueError, match=r"(?s)`y_true` must hold.*Received: "):
+            metric.update_state(labels, scores)

@@ -164,7 +164,7 @@ def test_in_a_compiled_model(jit_compile, policy):
 
 @pytest.mark.parametrize("base", [0, -1, float("nan"), float("inf"), "e"])
 def test_base_out_of_range(base):
-    with pytest.raises(ValueError, match=f"Received: base={base}"):
+    with pytest.raises(ValueError, match=f"Received: base={base!r}"):
         MaskedPerplexity(base=base)
 
 

@@ -44,6 +44,8 @@ def test_feature_extractors():
 def test_two_stages(jit_compile):
     model = build()
     model.learn(IMAGES[:1], np.array([9]))
+    model.feature_extractor.layers[1].trainable = False
+    trained = [weight.path for weight in model.trainable_weights]
     first, second = models.fit_few_shot(
         model,
         IMAGES,
@@ -58,7 +60,8 @@ def test_two_stages(jit_compile):
     assert len(first.history["loss"]) == len(second.history["loss"]) == 2
     assert np.isfinite(second.history["loss"]).all()
     assert {"base_answered_novel", "novel_answered_base"} <= set(second.history)
-    assert not model.feature_extractor.trainable_weights
+    # What was frozen is, and what was not is not.
+    assert [weight.path for weight in model.trainable_weights] == trained
     assert not np.array(model.head.counts.value).any()
 
 
@@ -90,9 +93,18 @@ def test_wrong_models():
         build()(np.zeros((2, 9, 8, 1)))
     with pytest.raises(ValueError, match="Received"):
         models.export_teachable(features, "nowhere")
-    for arguments in ({"base_classes": [0, 1]}, {"num_ways": 4}):
-        with pytest.raises(ValueError, match="Received"):
-            models.fit_few_shot(build(), IMAGES, LABELS, **arguments)
+    for name, value in (
+        ("base_classes", [0, 1]),
+        ("base_classes", [0, 1, 2, 3, 4, 5, 6, 99]),
+        ("num_ways", 4),
+        ("images", IMAGES[:, :4]),
+        ("images", IMAGES[:0]),
+        ("labels", LABELS[:-1]),
+        ("labels", LABELS * 1.0),
+    ):
+        arguments = {"images": IMAGES, "labels": LABELS, name: value}
+        with pytest.raises(ValueError, match=rf"(?s)(?=.*{name}).*Received: "):
+            models.fit_few_shot(build(), **arguments)
 
 
 @pytest.mark.parametrize("head", list(HEADS))
