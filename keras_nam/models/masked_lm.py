@@ -11,7 +11,7 @@ from keras_nam.arguments import check_path
 from keras_nam.arguments import check_rate
 from keras_nam.models.core import list_layers
 from keras_nam.models.token_tagger import classify_tokens
-from keras_nam.tokenizers.tokenizer import Tokenizer
+from keras_nam.tokenizers.sentences import SentenceTokenizer
 
 
 def masked_lm(
@@ -37,7 +37,7 @@ def masked_lm(
         core: A layer or a list of layers that map `(batch, time, features)` to
             `(batch, time, features)`: any of this package or of Keras. Recurrent
             layers need `return_sequences=True`.
-        tokenizer: A tokenizer of `keras_nam.tokenizers` that has a vocabulary.
+        tokenizer: A `WordTokenizer` or a `CharacterTokenizer` that has a vocabulary.
         width: Positive integer, the width of the embedding.
         dropout: Float, the rate of dropout after the embedding and after the core.
         mask_padding: Boolean. Whether layers that honour masks skip padding. `False`
@@ -79,10 +79,10 @@ def masked_lm(
 
     - [I-BERT](https://arxiv.org/abs/2006.10220)
     """
-    if not isinstance(tokenizer, Tokenizer):
+    if not isinstance(tokenizer, SentenceTokenizer):
         raise ValueError(
-            "Argument `tokenizer` must be a tokenizer of `keras_nam.tokenizers`; a "
-            "model of tokens without a vocabulary is `token_tagger`. Received: "
+            "Argument `tokenizer` must be a `WordTokenizer` or a `CharacterTokenizer`; "
+            "a model of tokens without a vocabulary is `token_tagger`. Received: "
             f"tokenizer={tokenizer} (of type {type(tokenizer)})"
         )
     width = check_integer("width", width)
@@ -241,7 +241,7 @@ def _fill(model, tokenizer, sentences, num_candidates):
 
 def _tokenizer_of(model):
     layers = getattr(model, "layers", [])
-    tokenizers = [layer for layer in layers if isinstance(layer, Tokenizer)]
+    tokenizers = [layer for layer in layers if isinstance(layer, SentenceTokenizer)]
     if len(tokenizers) != 1:
         raise ValueError(
             "Argument `model` must be a model from `masked_lm`, which holds a "

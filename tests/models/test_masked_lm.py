@@ -197,8 +197,9 @@ def test_serving_strings_without_the_package(level, tmp_path):
 
 def test_wrong_arguments():
     core = CORES["lstm"]()
-    with pytest.raises(ValueError, match=r"`tokenizer` must be.*Received: "):
-        models.masked_lm(core, 100, 16)
+    for tokenizer in (100, tokenizers.ByteTokenizer()):
+        with pytest.raises(ValueError, match=r"`tokenizer` must be.*Received: "):
+            models.masked_lm(core, tokenizer, 16)
     with pytest.raises(ValueError, match=r"no vocabulary yet"):
         models.masked_lm(core, tokenizers.WordTokenizer(), 16)
     with pytest.raises(ValueError, match=r"`width` must be.*Received: "):

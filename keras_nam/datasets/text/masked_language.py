@@ -33,7 +33,7 @@ def masked_language_dataset(
 
     Args:
         sentences: List of strings.
-        tokenizer: A tokenizer of `keras_nam.tokenizers` that has a vocabulary.
+        tokenizer: A `WordTokenizer` or a `CharacterTokenizer` that has a vocabulary.
         batch_size: Positive integer. The last batch may be smaller.
         length: Positive integer, how long all rows are. `None` means as long as the
             longest one needs. Rows of all batches have the same length, because XLA
