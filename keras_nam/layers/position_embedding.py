@@ -85,12 +85,11 @@ class PositionEmbedding(keras.layers.Layer):
 
     def stream(self, inputs, *, state):
         (start,) = state
-        length = ops.cast(ops.shape(inputs)[1], "int32")
+        length = ops.shape(inputs)[1]
         positions = ops.expand_dims(start, -1) + ops.arange(length, dtype="int32")
         if self.max_length is None:
             vectors = self._sinusoids(positions, inputs)
         else:
-            self._check_length(inputs.shape[1])
             positions = require(
                 ops.all(positions < self.max_length),
                 f"The table of positions has max_length={self.max_length} rows, and "

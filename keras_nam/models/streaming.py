@@ -59,6 +59,11 @@ class _WithState(keras.layers.Layer):
         )
         return [*tree.flatten(outputs), *state]
 
+    def compute_output_spec(self, arguments, state, arguments_mask=None):
+        outputs = self.layer.compute_output_spec(**{**self.constants, **arguments})
+        after = [keras.KerasTensor(x.shape, x.dtype) for x in state]
+        return [*tree.flatten(outputs), *after]
+
     def compute_mask(self, arguments, previous_mask):
         if not self.layer.supports_masking:
             return None
@@ -292,6 +297,11 @@ class StreamingModel:
             {k: v for k, v in arguments.items() if k not in tensors},
             f"{name}_with_state",
         )
+        # What the layer refuses to go on with is to be known now.
+        one_step = tree.map_structure(
+            lambda x: ops.zeros([size or 1 for size in x.shape], x.dtype), tensors
+        )
+        step(arguments=one_step, state=streaming_layer.initial_stream_state(1))
         results = step(arguments=tensors, state=values)
         count = len(results) - len(values)
         return results[:count], state, results[count:]
