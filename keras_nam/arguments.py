@@ -339,6 +339,14 @@ def check_mask(name, mask, shape):
         )
 
 
+def check_gate(name, gate, expected, meaning):
+    """`check_shape` of what may also be one number for all, or `None`."""
+    if isinstance(gate, (int, float)):
+        check_number(name, gate, -LARGEST, LARGEST)
+    elif gate is not None:
+        check_shape(name, gate, expected, meaning)
+
+
 def check_states(owner, states, shapes):
     """Raises a `ValueError` unless there is a state for every shape, whole or flat.
 

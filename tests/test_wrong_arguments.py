@@ -84,7 +84,7 @@ KINDS = {
     r"1 or 3": {"int64"},
     r"Numbers of shape `\(": {"list"},
     r"A layer or a list": {"list"},
-    r"Tensor of any rank": NUMBERS | {"array"},
+    r"Tensor of any rank": NUMBERS | {"array", "list"},
     r"(Boolean t|T)ensor of shape": {"float32", "0", "int64", "1.5", "-1", "array"},
     r"(Array|Integers) of shape": set(),
     r"(A|An|As|The|What|Model)\b|`keras": set(),
@@ -355,6 +355,7 @@ PACKAGES = (
     "layers",
     "metrics",
     "models",
+    "ops",
     "tokenizers",
     "tuning",
     "visualization",
@@ -438,7 +439,10 @@ def try_probe(name, function, parameter, probe):
         taken = None
     except (ValueError, TypeError) as error:
         message = str(error)
-        named = re.search(rf"\b{parameter.name}\b", message) and "Received" in message
+        # Of two shapes that do not fit together, either may be the wrong one.
+        names = parameters(function) if probe == "array" else [parameter.name]
+        named = re.search(rf"\b({'|'.join(names)})\b", message)
+        named = named and "Received" in message
         # Python and Keras say in their own words what they look up themselves.
         known = re.search(
             "multiple values for keyword argument|Could not interpret .* identifier"

@@ -6,7 +6,9 @@ cells and layers of the package are these two, over time or all at once.
 
 from keras import ops
 
+from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_shape
+from keras_nam.ops.precision import as_tensor
 from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 
@@ -36,10 +38,10 @@ def memory_read(memory, query, read_gate=None):
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    memory, query = ops.convert_to_tensor(memory), ops.convert_to_tensor(query)
-    leading = _check_memory(memory)
+    memory, query = as_tensor("memory", memory), as_tensor("query", query)
+    leading = leading_axes(memory)
     check_shape("query", query, (*leading, memory.shape[-1]), "(..., key_dim)")
-    _check_gate("read_gate", read_gate, leading)
+    check_gate("read_gate", read_gate, leading, "(...), one number per vector")
     wide, wide_query, read_gate = promote(memory, query, read_gate)
     value = matvec(wide, wide_query)
     if read_gate is not None:
@@ -84,13 +86,13 @@ def memory_write(memory, key, value, write_gate=None, erase_gate=None):
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    memory = ops.convert_to_tensor(memory)
-    key, value = ops.convert_to_tensor(key), ops.convert_to_tensor(value)
-    leading = _check_memory(memory)
+    memory = as_tensor("memory", memory)
+    key, value = as_tensor("key", key), as_tensor("value", value)
+    leading = leading_axes(memory)
     check_shape("key", key, (*leading, memory.shape[-1]), "(..., key_dim)")
     check_shape("value", value, (*leading, memory.shape[-2]), "(..., value_dim)")
-    _check_gate("write_gate", write_gate, leading)
-    _check_gate("erase_gate", erase_gate, leading)
+    for name, gate in (("write_gate", write_gate), ("erase_gate", erase_gate)):
+        check_gate(name, gate, leading, "(...), one number per vector")
     wide, key, value, write_gate, erase_gate = promote(
         memory, key, value, write_gate, erase_gate
     )
@@ -130,15 +132,11 @@ def outer(left, right):
     return ops.matmul(ops.expand_dims(left, -1), ops.expand_dims(right, -2))
 
 
-def _check_memory(memory):
+def leading_axes(memory):
+    """The axes in front of a memory's own two, if it has these."""
     if len(memory.shape) < 2:
         raise ValueError(
             "Argument `memory` must have shape (..., value_dim, key_dim). "
             f"Received: memory.shape={tuple(memory.shape)}"
         )
     return tuple(memory.shape[:-2])
-
-
-def _check_gate(name, gate, leading):
-    if gate is not None and not isinstance(gate, (int, float)):
-        check_shape(name, gate, leading, "(...), one number per vector")

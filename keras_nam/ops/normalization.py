@@ -1,8 +1,11 @@
 """Unit normalisation of keys, queries and tape positions."""
 
+import numbers
+
 from keras import ops
 
 from keras_nam.arguments import check_positive
+from keras_nam.ops.precision import as_tensor
 from keras_nam.ops.precision import at_least_float32
 from keras_nam.ops.precision import floating_dtype
 
@@ -20,7 +23,7 @@ def unit_normalize(x, axis=-1, epsilon=EPSILON):
     Args:
         x: Tensor of any rank.
         axis: Integer. The axis along which the norm is taken.
-        epsilon: Float. The smallest norm that `x` is divided by.
+        epsilon: Number above 0. The smallest norm that `x` is divided by.
 
     Returns:
         Tensor of the shape and dtype of `x`; of integers, in float32.
@@ -33,10 +36,18 @@ def unit_normalize(x, axis=-1, epsilon=EPSILON):
     ```
 
     Raises:
-        ValueError: If `epsilon` is not positive.
+        ValueError: If `epsilon` is not positive, or `x` has no such axis.
     """
     epsilon = check_positive("epsilon", epsilon)
-    x = ops.convert_to_tensor(x)
+    x = as_tensor("x", x)
+    if not isinstance(axis, numbers.Integral) or isinstance(axis, bool):
+        raise ValueError(f"Argument `axis` must be an integer. Received: axis={axis!r}")
+    if not -len(x.shape) <= axis < len(x.shape):
+        raise ValueError(
+            f"Argument `x` must have the axis `axis`. Received: axis={axis}, "
+            f"x.shape={tuple(x.shape)}"
+        )
+    axis = int(axis)
     wide = at_least_float32(x)
     # The result does not depend on this scale, so neither does the gradient.
     largest = ops.norm(wide, ord=float("inf"), axis=axis, keepdims=True)

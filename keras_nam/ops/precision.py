@@ -1,7 +1,26 @@
 """The precision that the operations run in: float32 or wider."""
 
 import keras
+import numpy as np
 from keras import ops
+
+
+def as_tensor(name, value):
+    """Returns `value` as a tensor, or raises a `ValueError` if it has no numbers."""
+    if not hasattr(value, "dtype"):
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError):  # Rows of different lengths.
+            value = np.array(None)
+        if value.dtype.kind not in "biuf":
+            raise ValueError(
+                f"Argument `{name}` must be a tensor of numbers. "
+                f"Received: {name}={value!r}"
+            )
+        # As Keras takes Python's numbers.
+        if value.dtype == np.float64:
+            value = value.astype(keras.config.floatx())
+    return ops.convert_to_tensor(value)
 
 
 def at_least_float32(x):

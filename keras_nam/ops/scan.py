@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rank
@@ -210,8 +211,7 @@ def _check_shapes(query, key, value, write, erase, read, memory, mask):
     check_shape("key", key, query.shape, "(batch, time, heads, key_dim)")
     check_shape("value", value, (*steps, value_dim), "(batch, time, heads, value_dim)")
     for name, gate in (("write", write), ("erase", erase), ("read", read)):
-        if gate is not None and not isinstance(gate, (int, float)):
-            check_shape(f"{name}_gate", gate, steps, "(batch, time, heads)")
+        check_gate(f"{name}_gate", gate, steps, "(batch, time, heads)")
     if memory is not None:
         check_shape(
             "initial_memory",

@@ -2,7 +2,10 @@
 
 from keras import ops
 
+from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_shape
+from keras_nam.ops.memory import leading_axes
+from keras_nam.ops.precision import as_tensor
 from keras_nam.ops.precision import promote
 
 
@@ -28,11 +31,12 @@ def memory_read_set(memory, queries):
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    memory, queries = promote(memory, queries)
-    leading, key_dim = tuple(memory.shape[:-2]), memory.shape[-1]
+    memory, queries = as_tensor("memory", memory), as_tensor("queries", queries)
+    leading, key_dim = leading_axes(memory), memory.shape[-1]
     check_shape(
         "queries", queries, (*leading, None, key_dim), "(..., num_queries, key_dim)"
     )
+    memory, queries = promote(memory, queries)
     return ops.matmul(queries, ops.swapaxes(memory, -1, -2))
 
 
@@ -71,16 +75,17 @@ def memory_write_set(memory, keys, values, write_gates=None, erase_gates=None):
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    memory, keys, values, write_gates, erase_gates = promote(
-        memory, keys, values, write_gates, erase_gates
-    )
-    *leading, value_dim, key_dim = memory.shape
+    memory = as_tensor("memory", memory)
+    keys, values = as_tensor("keys", keys), as_tensor("values", values)
+    leading, (value_dim, key_dim) = leading_axes(memory), memory.shape[-2:]
     check_shape("keys", keys, (*leading, None, key_dim), "(..., num_writes, key_dim)")
     writes = (*leading, keys.shape[-2])
     check_shape("values", values, (*writes, value_dim), "(..., num_writes, value_dim)")
     for name, gates in (("write_gates", write_gates), ("erase_gates", erase_gates)):
-        if gates is not None and len(gates.shape) > 0:
-            check_shape(name, gates, writes, "(..., num_writes)")
+        check_gate(name, gates, writes, "(..., num_writes)")
+    memory, keys, values, write_gates, erase_gates = promote(
+        memory, keys, values, write_gates, erase_gates
+    )
     if write_gates is not None:
         values = values * ops.expand_dims(write_gates, -1)
     written = ops.matmul(ops.swapaxes(values, -1, -2), keys)
