@@ -1,7 +1,7 @@
 """What `keras.ops` does not have, for each backend of Keras that the package runs on.
 
-Everything above this folder is plain `keras.ops`. Each backend has its own file with
-the same three functions:
+The operations and layers above this folder are plain `keras.ops`. Each backend has its
+own file with the same three functions:
 
 - `scan`, the loop over time. `keras.ops.scan` cannot be differentiated under XLA on
     TensorFlow, and demands there that a step's output looks like its state.

@@ -24,7 +24,7 @@ class CosineClassifier(FewShotHead):
       attention over the base classes.
 
     Nothing of the base classes changes. It is what `NAMClassifier` is compared with,
-    and has the same arguments, methods and labels.
+    and has the same methods and labels.
 
     Args:
         num_base_classes: Positive integer, the number of classes to train on.
