@@ -22,7 +22,9 @@ def scan_with(lstm):
 
 
 @pytest.mark.parametrize("static", [pytest.param(False, marks=needs_tensorflow), True])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("length", [1, 2, 13])
 @pytest.mark.parametrize("masked", [False, True])
 def test_outputs_states_and_gradients(masked, length, jit_compile, static):
