@@ -8,6 +8,7 @@ from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_shape
 from keras_nam.arguments import fits
 from keras_nam.metrics.positions import check_name_and_dtype
+from keras_nam.ops.precision import as_tensor
 
 GROUPS = ("base", "novel")
 
@@ -31,7 +32,7 @@ class _GroupMean(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch to the counts."""
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_true, y_pred = as_tensor("y_true", y_true), as_tensor("y_pred", y_pred)
         classes = y_pred.shape[-1]
         if not fits(tuple(y_pred.shape), (*y_true.shape, None)):
             raise ValueError(
@@ -52,7 +53,7 @@ class _GroupMean(keras.metrics.Metric):
         in_group = ops.equal(y_true >= first, self.group == "novel")
         weights = ops.cast(in_group, self.count.dtype)
         if sample_weight is not None:
-            sample_weight = ops.convert_to_tensor(sample_weight)
+            sample_weight = as_tensor("sample_weight", sample_weight)
             check_shape(
                 "sample_weight", sample_weight, y_true.shape, "that of `y_true`"
             )

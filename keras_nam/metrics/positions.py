@@ -6,6 +6,7 @@ from keras import ops
 from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_optional_string
 from keras_nam.arguments import fits
+from keras_nam.ops.precision import as_tensor
 
 
 def check_name_and_dtype(name, dtype):
@@ -33,7 +34,7 @@ def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    y_true, y_pred = as_tensor("y_true", y_true), as_tensor("y_pred", y_pred)
     shape = tuple(y_true.shape)
     if len(shape) != 2 or not fits(tuple(y_pred.shape), (*shape, None)):
         raise ValueError(
@@ -46,7 +47,7 @@ def convert_batch(y_true, y_pred, sample_weight=None, all_positions=False):
     y_true, y_pred = ops.cast(y_true, "int32"), ops.cast(y_pred, dtype)
     weights = ops.ones_like(y_true, dtype=dtype)
     if sample_weight is not None:
-        sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+        sample_weight = ops.cast(as_tensor("sample_weight", sample_weight), dtype)
         given = tuple(sample_weight.shape)
         if all_positions and len(given) == 2:
             return y_true, y_pred, weights

@@ -112,3 +112,12 @@ def test_shapes_that_would_broadcast_are_refused():
     for labels in (np.zeros(3, "int32"), np.zeros((4, 1), "int32"), 0):
         with pytest.raises(ValueError, match=r"(?s)`y_true` must hold.*Received: "):
             metric.update_state(labels, scores)
+
+
+@pytest.mark.parametrize("name", ["y_true", "y_pred", "sample_weight"])
+@pytest.mark.parametrize("wrong", ["x", [[1], [1, 2]], object()])
+def test_what_holds_no_numbers_is_refused(name, wrong):
+    tokens = {"y_true": [[0, 1]], "y_pred": np.zeros((1, 2, 3)), name: wrong}
+    for metric in (metrics.SequenceAccuracy(), metrics.GroupAccuracy(1, "base")):
+        with pytest.raises(ValueError, match=f"`{name}` must be a tensor.*Received: "):
+            metric.update_state(**tokens)
