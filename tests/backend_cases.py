@@ -30,7 +30,10 @@ LINES = {
     "`NAMCell`, `LSAMCell`, `NAMTMCell` in `keras.layers.RNN`": ["cells"],
     "`NAMAttention`": ["attention", "attention_erase"],
     "`LinearAttention`": ["linear_attention"],
-    "`NAMTransformerEncoder`": ["transformer_encoder"],
+    "`NAMTransformerEncoder`, `TransformerBlock`": [
+        "transformer_encoder",
+        "transformer_block",
+    ],
     "`LSTMEncoder`": ["lstm_encoder"],
     "`IBERTEncoder`": ["ibert_encoder"],
     "`NAMClassifier` in `FewShotClassifier`": ["nam_classifier"],
