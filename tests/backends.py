@@ -24,7 +24,9 @@ def rounding(policy):
     return float(ml_dtypes.finfo(dtype).eps)
 
 
-def differentiate(function, arguments, variables=(), jit_compile=False, shapes=None):
+def differentiate(
+    function, arguments, variables=(), jit_compile=False, shapes=None, trace=True
+):
     """Calls a function and differentiates its loss.
 
     Args:
@@ -34,6 +36,8 @@ def differentiate(function, arguments, variables=(), jit_compile=False, shapes=N
         jit_compile: Boolean. Whether to compile the function.
         shapes: List of the shapes of the arguments, flat, with `None` for sizes that
             are unknown when the function is traced, which only TensorFlow has.
+        trace: Boolean. Whether TensorFlow makes a graph of the function, or runs it
+            as it stands, which saves the time of tracing.
 
     Returns:
         `(outputs, gradients, variable_gradients)` as arrays. Gradients of arguments
@@ -47,7 +51,7 @@ def differentiate(function, arguments, variables=(), jit_compile=False, shapes=N
 
     differentiate_flat = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     outputs, floating, variable_gradients = differentiate_flat[BACKEND](
-        call, flat, watched, list(variables), jit_compile, shapes
+        call, flat, watched, list(variables), jit_compile, shapes, trace
     )
     gradients = [None] * len(flat)
     for i, gradient in zip(watched, floating, strict=True):
@@ -59,7 +63,7 @@ def differentiate(function, arguments, variables=(), jit_compile=False, shapes=N
     )
 
 
-def _tensorflow(call, flat, watched, variables, jit_compile, shapes):
+def _tensorflow(call, flat, watched, variables, jit_compile, shapes, trace):
     import tensorflow as tf
 
     def evaluate(*flat):
@@ -74,6 +78,8 @@ def _tensorflow(call, flat, watched, variables, jit_compile, shapes):
         )
         return outputs, *tf.nest.map_structure(tf.convert_to_tensor, gradients)
 
+    if not trace:
+        return evaluate(*map(tf.constant, flat))
     signature = [
         tf.TensorSpec(shape, x.dtype)
         for x, shape in zip(flat, shapes or [x.shape for x in flat], strict=True)
@@ -82,7 +88,7 @@ def _tensorflow(call, flat, watched, variables, jit_compile, shapes):
     return compiled(*map(tf.constant, flat))
 
 
-def _jax(call, flat, watched, variables, jit_compile, shapes):
+def _jax(call, flat, watched, variables, jit_compile, shapes, trace):
     import jax
 
     def loss_and_outputs(floating, values):
@@ -101,7 +107,7 @@ def _jax(call, flat, watched, variables, jit_compile, shapes):
     return outputs, *gradients
 
 
-def _torch(call, flat, watched, variables, jit_compile, shapes):
+def _torch(call, flat, watched, variables, jit_compile, shapes, trace):
     import torch
 
     if jit_compile:

@@ -8,6 +8,7 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_rate
 from keras_nam.arguments import check_shape
+from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
 
 
@@ -86,9 +87,13 @@ class PositionAwareAttention(keras.layers.Layer):
         key = value if key is None else key
         for name, tensor in (("value", value), ("key", key)):
             check_shape(name, tensor, query.shape, "as `query`")
-        scores = self.scores(self.query_dense(query), self.key_dense(key))
-        scores = ops.cast(scores, "float32") / self.key_dim**0.5
         mask = value_mask if key_mask is None else key_mask
+        # A weight of 0 is not enough: what stands under a mask may be infinite or NaN.
+        query = clear_masked(query, query_mask)
+        key, value = clear_masked(key, mask), clear_masked(value, mask)
+        scores = self.scores(self.query_dense(query), self.key_dense(key))
+        wide = keras.backend.result_type(self.compute_dtype, "float32")
+        scores = ops.cast(scores, wide) / self.key_dim**0.5
         if mask is not None:
             scores = _hide(scores, ops.cast(mask, "bool")[:, None, None])
         if use_causal_mask:

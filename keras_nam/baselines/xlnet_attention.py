@@ -81,7 +81,8 @@ class XLNetAttention(PositionAwareAttention):
     def _sinusoids(self, length):
         """`R` of the distances from `length - 1` down to `1 - length`."""
         rates = 10000.0 ** (-2.0 * np.arange(self.width // 2) / self.width)
-        distances = ops.cast(length - 1 - ops.arange(2 * length - 1), "float32")
+        count = ops.maximum(2 * length - 1, 0)
+        distances = ops.cast(length - 1 - ops.arange(count), "float32")
         angles = distances[:, None] * rates.astype("float32")
         sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
         return ops.cast(sinusoids, self.compute_dtype)
@@ -93,8 +94,7 @@ def _align(by_distance, length):
     Row `t` is to begin at column `length - 1 - t`. Rows that are one column longer,
     read with the old length, move on by one column each.
     """
-    batch, heads = ops.shape(by_distance)[:2]
-    columns = 2 * length - 1
+    batch, heads, _, columns = ops.shape(by_distance)
     x = ops.pad(by_distance, ((0, 0), (0, 0), (0, 0), (1, 0)))
     x = ops.reshape(x, (batch, heads, columns + 1, length))[:, :, 1:]
     return ops.reshape(x, (batch, heads, length, columns))[..., :length]

@@ -93,7 +93,7 @@ class CosineClassifier(FewShotHead):
         if self.generator == "attention":
             self.attended_scale = self._add("attended_scale", (width,), "ones")
             self.attention = BaseClassAttention(
-                self.num_base_classes, dtype="float32", name="attention"
+                self.num_base_classes, dtype=self.kernel.dtype, name="attention"
             )
             self.attention.build((None, None, width))
 

@@ -68,6 +68,10 @@ class TokenEmbedding(keras.layers.Embedding):
             return None
         return ops.not_equal(inputs, self.mask_token)
 
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras quantizes its own class alone. What differs here is the mask.
+        super().quantize(mode, type_check=False, config=config)
+
     def get_config(self):
         config = {**super().get_config(), "mask_token": self.mask_token}
         del config["mask_zero"]

@@ -161,9 +161,9 @@ class FewShotHead(keras.layers.Layer):
             for name, slot in self.slots.items()
         }
         used = ops.arange(self.max_shots) < self.counts[:, None]
-        labels = ops.eye(self.num_novel_classes)[:, None] * ops.cast(
-            used[..., None], "float32"
-        )
+        dtype = self.kernel.dtype
+        labels = ops.eye(self.num_novel_classes, dtype=dtype)[:, None]
+        labels = labels * ops.cast(used[..., None], dtype)
         labels = ops.reshape(labels, (1, slots, self.num_novel_classes))
         if base is None:
             base = self.base_rows(ops.convert_to_tensor(self.kernel))

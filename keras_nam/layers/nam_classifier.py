@@ -128,7 +128,7 @@ class NAMClassifier(FewShotHead):
             self.mean_scale = self._add("mean_scale", (width,), "ones")
             self.attended_scale = self._add("attended_scale", (width,), "ones")
             self.attention = BaseClassAttention(
-                self.num_base_classes, dtype="float32", name="attention"
+                self.num_base_classes, dtype=self.kernel.dtype, name="attention"
             )
             self.attention.build((None, None, width))
 
@@ -181,7 +181,7 @@ class NAMClassifier(FewShotHead):
 
     def _gate_network(self, width, name):
         hidden = width if self.gate_units is None else self.gate_units
-        network = GateNetwork(hidden, dtype="float32", name=name)
+        network = GateNetwork(hidden, dtype=self.kernel.dtype, name=name)
         network.build((None, None, width))
         return network
 

@@ -1,0 +1,75 @@
+"""What a compiled layer gives, of every size, is what it gives as it stands."""
+
+import numpy as np
+import pytest
+from backends import differentiate
+from keras import ops
+from matrix import WIDTH
+from matrix import applies
+from matrix import close
+from matrix import rows
+
+# One row, no row, one step, no step, more than a chunk and than one token space; two
+# sizes before there are no rows, so that Keras has made sizes unknown by then.
+SIZES = [(1, 1), (2, 0), (0, 3), (2, 33), (2, 70)]
+
+
+@rows("sizes", slow=True)
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_one_model_takes_all_sizes(row, jit_compile):
+    layer = row.built()
+    model = row.model(layer)
+    model.compile(jit_compile=jit_compile)
+    for batch, length in SIZES:
+        if length or applies("length 0", row):
+            x = row.draw(batch, length)
+            (expected,) = row.call(layer, x)
+            close(model.predict_on_batch(x), expected)
+            assert np.isfinite(expected).all()
+
+
+def evaluate(row, layer, x, mask, **arguments):
+    """Outputs, and the gradients of the inputs and the weights."""
+
+    def loss_and_outputs(x, *mask):
+        outputs = row.call(layer, x, *mask)
+        return sum(ops.sum(ops.sin(output)) for output in outputs), outputs
+
+    outputs, (gradient, *_), gradients = differentiate(
+        loss_and_outputs, [x, *mask], layer.trainable_variables, **arguments
+    )
+    return outputs, [] if gradient is None else gradient, gradients
+
+
+def check_gradients(row, size, masked, jit_compile, static, trace=False):
+    layer, x, mask = row.built(**row.with_states), row.draw(*size), []
+    if masked and applies("masks", row):
+        mask = [np.random.default_rng(0).random(size) < 0.7]
+    known = (WIDTH,) if x.dtype.kind == "f" else ()
+    steps = (None,) if row.kind == "head" else (None, None)
+    shapes = None if static else [(*steps, *known), *((None, None) for _ in mask)]
+    close(
+        evaluate(row, layer, x, mask, jit_compile=jit_compile, shapes=shapes),
+        evaluate(row, layer, x, mask, trace=trace),
+        1e-4,
+    )
+
+
+@rows("gradients", slow=True)
+def test_gradients_under_xla(row):
+    # Compared with a graph, whose loops are faster than those that run as they stand.
+    check_gradients(
+        row, (2, 40), masked=True, jit_compile=True, static=False, trace=True
+    )
+
+
+@pytest.mark.slow
+@rows("gradients")
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (2, 33), (3, 70)])
+def test_gradients(row, size, masked, jit_compile, static):
+    check_gradients(row, size, masked, jit_compile, static)
