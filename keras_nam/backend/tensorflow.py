@@ -45,6 +45,9 @@ def _loop(step, state, sequences, reverse, static_length):
     # In a graph nothing reads it, so that it costs nothing.
     zeros = tree.map_structure(lambda x: tf.zeros(tf.shape(x)[1:], x.dtype), sequences)
     _, example = step(state, zeros)
+    if static_length == 0:
+        # XLA has no arrays of size 0.
+        return state, tree.map_structure(lambda x: x[None][:0], example)
     flat_sequences, flat_example = tree.flatten(sequences), tree.flatten(example)
     size = length = static_length
     if length is None and in_portable_scope():

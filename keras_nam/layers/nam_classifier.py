@@ -196,6 +196,7 @@ class NAMClassifier(FewShotHead):
     @classmethod
     def from_config(cls, config):
         # Version 0.1.0 had kinds of gates, of which this is the one that was kept.
+        config = dict(config)
         if config.pop("gates", "separate") != "separate":
             raise ValueError(
                 "Only the gates of two networks are left of the kinds of 0.1.0. "

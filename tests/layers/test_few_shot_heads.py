@@ -294,7 +294,6 @@ def test_wrong_episodes(arguments, message):
         (layers.NAMClassifier, {"num_novel_classes": 0}),
         (layers.NAMClassifier, {"max_shots": 1.5}),
         (layers.NAMClassifier, {"erase": "never"}),
-        (layers.NAMClassifier, {"gates": "none"}),
         (layers.NAMClassifier, {"gate_units": 0}),
         (layers.NAMClassifier, {"erase": "in_order", "use_attention": True}),
         (layers.CosineClassifier, {"generator": "nam"}),
@@ -313,7 +312,7 @@ def test_wrong_arguments(layer, arguments):
     ("layer", "changed"),
     [
         (layers.NAMClassifier, {"erase": "in_order", "gate_units": 9}),
-        (layers.NAMClassifier, {"gates": "shared", "use_attention": True}),
+        (layers.NAMClassifier, {"use_attention": True}),
         (layers.CosineClassifier, {"generator": "attention"}),
         (
             layers.CosineClassifier,
@@ -335,3 +334,11 @@ def test_config(layer, changed):
     defaults = layer(4).get_config()
     assert all(config[key] != defaults[key] for key in changed)
     assert layer.from_config(config).get_config() == config
+
+
+def test_the_gates_of_older_files_are_known_or_refused():
+    config = layers.NAMClassifier(4).get_config()
+    head = layers.NAMClassifier.from_config({**config, "gates": "separate"})
+    assert head.get_config() == config
+    with pytest.raises(ValueError, match=r"(?s)gates.*Received: "):
+        layers.NAMClassifier.from_config({**config, "gates": "shared"})
