@@ -204,8 +204,9 @@ class MemoryRNN(keras.layers.RNN):
     def _outputs_and_states(self, sequences, initial_state, mask):
         """The outputs of all steps, and the states after the last one."""
         sequences, states, mask = self._prepare(sequences, initial_state, mask)
-        if sequences.shape[1] == 0:
-            shape = (ops.shape(sequences)[0], 0, self.cell.output_size)
+        # TensorFlow's own optimizer divides by the number of rows that it knows.
+        if 0 in sequences.shape[:2]:
+            shape = (*ops.shape(sequences)[:2], self.cell.output_size)
             outputs = ops.zeros(shape, self.compute_dtype)
         else:
             projected = self.cell.project(sequences)
