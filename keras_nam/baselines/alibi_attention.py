@@ -32,8 +32,9 @@ class ALiBiAttention(PositionAwareAttention):
     def scores(self, query, key):
         scores = ops.einsum("btnd,bsnd->bnts", query, key)
         slopes = 2.0 ** (-8.0 * np.arange(1, self.num_heads + 1) / self.num_heads)
-        steps = ops.cast(ops.arange(ops.shape(query)[1]), "float32")
+        wide = keras.backend.result_type(query.dtype, "float32")
+        steps = ops.cast(ops.arange(ops.shape(query)[1]), wide)
         distances = ops.abs(steps[:, None] - steps)
         # The penalty stands beside scores that are already divided by the root.
-        slopes = (slopes * self.key_dim**0.5).astype("float32")[:, None, None]
-        return ops.cast(scores, "float32") - ops.multiply(slopes, distances)
+        slopes = (slopes * self.key_dim**0.5).astype(wide)[:, None, None]
+        return ops.cast(scores, wide) - ops.multiply(slopes, distances)

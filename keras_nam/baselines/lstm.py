@@ -109,7 +109,7 @@ class LSTMAttentionEncoder(FixedDepthEncoder):
         x = self.dropout_layer(inputs, training=training)
         x = self.encoder(x, mask=mask)
         scores = ops.einsum("bsd,bzd->bsz", self.score_dense(x), x)
-        scores = ops.cast(scores, "float32")
+        scores = ops.cast(scores, keras.backend.result_type(x.dtype, "float32"))
         if mask is not None:
             scores = ops.where(ops.cast(mask, "bool")[:, None], scores, -1e9)
         probabilities = ops.cast(ops.softmax(scores, axis=-1), x.dtype)

@@ -42,8 +42,9 @@ class RotaryAttention(PositionAwareAttention):
 
     def scores(self, query, key):
         half = self.key_dim // 2
-        rates = 10000.0 ** (-np.arange(half, dtype="float32") / half)
-        positions = ops.cast(ops.arange(ops.shape(query)[1]), "float32")
+        wide = keras.backend.result_type(query.dtype, "float32")
+        rates = 10000.0 ** (-np.arange(half, dtype=wide) / half)
+        positions = ops.cast(ops.arange(ops.shape(query)[1]), wide)
         angles = positions[:, None, None] * rates
         cosine, sine = (ops.cast(f(angles), query.dtype) for f in (ops.cos, ops.sin))
 

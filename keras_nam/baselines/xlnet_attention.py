@@ -82,8 +82,9 @@ class XLNetAttention(PositionAwareAttention):
         """`R` of the distances from `length - 1` down to `1 - length`."""
         rates = 10000.0 ** (-2.0 * np.arange(self.width // 2) / self.width)
         count = ops.maximum(2 * length - 1, 0)
-        distances = ops.cast(length - 1 - ops.arange(count), "float32")
-        angles = distances[:, None] * rates.astype("float32")
+        wide = keras.backend.result_type(self.compute_dtype, "float32")
+        distances = ops.cast(length - 1 - ops.arange(count), wide)
+        angles = distances[:, None] * rates.astype(wide)
         sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
         return ops.cast(sinusoids, self.compute_dtype)
 

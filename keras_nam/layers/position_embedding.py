@@ -118,8 +118,9 @@ class PositionEmbedding(keras.layers.Layer):
         channels = np.arange(inputs.shape[-1])
         rates = 10000.0 ** (-2.0 * (channels // 2) / inputs.shape[-1])
         shift = np.pi / 2 * (channels % 2)
-        positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
-        angles = positions * rates.astype("float32") + shift.astype("float32")
+        wide = keras.backend.result_type(inputs.dtype, "float32")
+        positions = ops.expand_dims(ops.cast(positions, wide), -1)
+        angles = positions * rates.astype(wide) + shift.astype(wide)
         return ops.cast(ops.sin(angles), inputs.dtype)
 
     def _check_length(self, length):

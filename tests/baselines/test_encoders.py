@@ -37,13 +37,13 @@ def test_padding_changes_nothing(name):
     ("name", "policy", "jit_compile"),
     [
         ("learned", "float32", False),
-        ("ibert_positions", "float32", False),
-        ("lstm", "float32", False),
-        ("alibi", "float32", True),
-        ("rotary", "mixed_bfloat16", True),
-        ("xlnet", "mixed_float16", True),
-        ("lstm_attention", "mixed_bfloat16", True),
-        ("cnn", "mixed_float16", True),
+        pytest.param("ibert_positions", "float32", False, marks=pytest.mark.slow),
+        pytest.param("lstm", "float32", False, marks=pytest.mark.slow),
+        pytest.param("alibi", "float32", True, marks=pytest.mark.slow),
+        pytest.param("rotary", "mixed_bfloat16", True, marks=pytest.mark.slow),
+        pytest.param("xlnet", "mixed_float16", True, marks=pytest.mark.slow),
+        pytest.param("lstm_attention", "mixed_bfloat16", True, marks=pytest.mark.slow),
+        pytest.param("cnn", "mixed_float16", True, marks=pytest.mark.slow),
     ],
 )
 def test_fits_and_takes_any_length(name, policy, jit_compile):

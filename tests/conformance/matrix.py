@@ -395,6 +395,13 @@ DOES_NOT_APPLY = {
             "causal sequence",
         ],
     },
+    "old files": {"Keras' old format knows no operations": ["cross attention"]},
+    "bfloat16": {
+        "Keras' own recurrent layers draw no orthogonal matrix in it": [
+            "ibert gru",
+            "ibert simple rnn",
+        ]
+    },
     "lora": {
         "has no dense layer or embedding of Keras inside": [
             "nam",

@@ -57,7 +57,8 @@ def check_gradients(row, size, masked, jit_compile, static, trace=False):
     )
 
 
-@rows("gradients", slow=True)
+@pytest.mark.slow
+@rows("gradients")
 def test_gradients_under_xla(row):
     # Compared with a graph, whose loops are faster than those that run as they stand.
     check_gradients(

@@ -53,6 +53,7 @@ def test_weights_of_classes_and_samples(row):
 
 @needs_tensorflow
 @rows("cardinality", slow=True)
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_data_of_unknown_cardinality_and_an_uneven_last_batch(row):
     import tensorflow as tf
 
@@ -88,7 +89,8 @@ def test_fit(row, policy, jit_compile):
         assert history["loss"][-1] < history["loss"][0]
 
 
-@rows("stateful", slow=True)
+@pytest.mark.slow
+@rows("stateful")
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
 )

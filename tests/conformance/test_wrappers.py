@@ -93,9 +93,9 @@ def test_lora(row, tmp_path):
     moved = [w for w in layer.weights if w.name.startswith("lora") and "_b" in w.name]
     assert len(moved) == len(inner)
     assert any(np.any(weight) for weight in moved)
-    # Files hold the sum of the kernel and what was learned.
+    # Files hold the sum of the kernel and what was learned, and no state of training.
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     close(loaded(x), trained)
 
 

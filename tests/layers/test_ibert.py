@@ -58,6 +58,7 @@ def test_saved(kind, tmp_path):
     np.testing.assert_array_equal(loaded(tokens), expected)
 
 
+@pytest.mark.slow
 @needs_tensorflow
 @pytest.mark.parametrize("kind", KINDS)
 def test_exported_for_any_length(kind, tmp_path):
@@ -77,11 +78,11 @@ def test_exported_for_any_length(kind, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "policy", "jit_compile"),
     [
-        ("lstm", "float32", True),
+        pytest.param("lstm", "float32", True, marks=pytest.mark.slow),
         ("lstm", "mixed_float16", False),
-        ("gru", "mixed_bfloat16", True),
-        ("lsam", "float32", False),
-        ("ibert2", "mixed_bfloat16", False),
+        pytest.param("gru", "mixed_bfloat16", True, marks=pytest.mark.slow),
+        pytest.param("lsam", "float32", False, marks=pytest.mark.slow),
+        pytest.param("ibert2", "mixed_bfloat16", False, marks=pytest.mark.slow),
     ],
 )
 def test_fit_under_every_policy(kind, policy, jit_compile):

@@ -61,13 +61,13 @@ def value_and_gradients(layer, x, mask, jit_compile):
 @pytest.mark.parametrize(
     ("length", "masked", "jit_compile"),
     [
-        (40, True, True),
-        (270, True, False),
+        (40, True, False),
+        pytest.param(270, True, False, marks=pytest.mark.slow),
         pytest.param(1, False, False, marks=pytest.mark.slow),
         pytest.param(1, False, True, marks=pytest.mark.slow),
         pytest.param(40, False, False, marks=pytest.mark.slow),
         pytest.param(40, False, True, marks=pytest.mark.slow),
-        pytest.param(40, True, False, marks=pytest.mark.slow),
+        pytest.param(40, True, True, marks=pytest.mark.slow),
         pytest.param(270, True, True, marks=pytest.mark.slow),
     ],
 )
@@ -243,10 +243,10 @@ def test_implicit_mask_is_kept_with_an_initial_state(case, functional):
 @pytest.mark.parametrize(
     ("masked", "static", "jit_compile"),
     [
-        (False, False, False),
-        (True, False, True),
+        (True, False, False),
+        pytest.param(False, False, False, marks=pytest.mark.slow),
+        pytest.param(True, False, True, marks=pytest.mark.slow),
         pytest.param(False, False, True, marks=pytest.mark.slow),
-        pytest.param(True, False, False, marks=pytest.mark.slow),
         pytest.param(True, True, True, marks=pytest.mark.slow),
     ],
 )

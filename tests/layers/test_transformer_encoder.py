@@ -81,6 +81,7 @@ def test_the_block_is_what_its_equations_say():
     np.testing.assert_allclose(block(x), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_fit_save_and_export(policy, jit_compile, tmp_path):
