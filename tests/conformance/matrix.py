@@ -159,6 +159,7 @@ ROWS = [
         _recurrent(layers.NAM, 4, key_dim=3, use_erase=False),
         "recurrent",
         causal=True,
+        slow=True,
     ),
     Row("lsam", _recurrent(layers.LSAM, 6, 3), "recurrent", causal=True),
     *(
@@ -213,8 +214,14 @@ ROWS = [
         _layer(layers.NAMAttention, 2, 3),
         "cross attention",
         outputs="together",
+        slow=True,
     ),
-    Row("linear attention", _layer(layers.LinearAttention, 2, 3, 4), "attention"),
+    Row(
+        "linear attention",
+        _layer(layers.LinearAttention, 2, 3, 4),
+        "attention",
+        slow=True,
+    ),
     Row(
         "causal linear attention",
         _layer(layers.LinearAttention, 2, 3),
@@ -233,7 +240,7 @@ ROWS = [
             ),
             f"{causal}sequence",
             causal=bool(causal),
-            slow=attention != "nam",
+            slow=attention != "nam" or not causal,
         )
         for attention in ("nam", "softmax", "linear")
         for causal in ("", "causal ")
@@ -276,6 +283,7 @@ ROWS = [
         "steps",
         causal=True,
         padding=("right",),
+        slow=True,
     ),
     Row(
         "position embedding",
