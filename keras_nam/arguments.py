@@ -268,6 +268,16 @@ def check_cells(shape, **received):
         )
 
 
+def check_absent(arguments, names, reason):
+    """Raises a `ValueError` if a subclass is given what only its base class has."""
+    for name in names:
+        if name in arguments:
+            raise ValueError(
+                f"{reason}, so that there is no argument `{name}`. "
+                f"Received: {name}={arguments[name]!r}"
+            )
+
+
 def check_divisible(name, value, divisor_name, divisor):
     """Raises a `ValueError` unless `divisor` divides `value`."""
     if value % divisor:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_nam.arguments import check_absent
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
 from keras_nam.baselines.alibi_attention import ALiBiAttention
@@ -141,6 +142,7 @@ class XLNetEncoder(TransformerEncoder):
     def __init__(
         self, num_layers, num_heads, intermediate_dim, activation="gelu", **kwargs
     ):
+        check_absent(kwargs, ("max_length",), "Positions are relative here")
         super().__init__(
             num_layers,
             num_heads,

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_nam.arguments import check_absent
 from keras_nam.layers.attention import NAMAttention
 
 
@@ -52,12 +53,9 @@ class LinearAttention(NAMAttention):
     """
 
     def __init__(self, num_heads, key_dim, value_dim=None, **kwargs):
-        for name in ("use_gates", "use_erase"):
-            if name in kwargs:
-                raise ValueError(
-                    f"Linear attention has no gates and never erases; `{name}` is an "
-                    f"argument of `NAMAttention`. Received: {name}={kwargs[name]}"
-                )
+        check_absent(
+            kwargs, ("use_gates", "use_erase"), "Linear attention has no gates"
+        )
         super().__init__(num_heads, key_dim, value_dim, use_gates=False, **kwargs)
 
     @property

@@ -226,3 +226,8 @@ def test_attention_takes_keys_of_their_own(attention):
     for arguments in ({"value": x[:, :5]}, {"value": x, "key": x[:, :5]}):
         with pytest.raises(ValueError, match="as `query`.*Received"):
             layer(x, **arguments)
+
+
+def test_relative_positions_have_no_longest_length():
+    with pytest.raises(ValueError, match=r"`max_length`.*Received: max_length=9"):
+        baselines.XLNetEncoder(1, 2, 8, max_length=9)
