@@ -58,9 +58,11 @@ def evaluate(scan, arguments, mask, jit_compile=False, shapes=None):
     return [*outputs, *gradients]
 
 
-# Shorter than a block, of whole blocks, and longer than the last one.
+# Shorter than a block, longer than the last one, and of whole blocks.
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("length", [1, 3, 8, 13])
+@pytest.mark.parametrize(
+    "length", [3, 13, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 8))]
+)
 def test_outputs_states_and_gradients(length, masked):
     arguments = draw(length)
     mask = np.random.default_rng(0).uniform(size=(BATCH, length)) < 0.6

@@ -103,7 +103,7 @@ def evaluate(run, arguments, mask, jit_compile=False, shapes=None):
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("jump", [False, True])
-@pytest.mark.parametrize("time", [1, 8, 13])
+@pytest.mark.parametrize("time", [1, 13, pytest.param(8, marks=pytest.mark.slow)])
 def test_outputs_states_and_gradients(time, jump, masked):
     arguments = draw(time, jump)
     mask = np.random.default_rng(0).uniform(size=(BATCH, time)) < 0.6
