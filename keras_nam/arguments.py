@@ -145,7 +145,7 @@ def check_list(name, value, classes, expected, at_least=0):
         at_least: Integer. How many there must be.
     """
     is_array = isinstance(value, np.ndarray) and value.ndim > 0
-    items = list(value) if is_array or isinstance(value, (list, tuple)) else None
+    items = list(value) if is_array or isinstance(value, (list, tuple, range)) else None
     if (
         items is None
         or len(items) < at_least

@@ -31,6 +31,7 @@ SMALL = {
 SKIPPED = ("keras-hub", "PyTorch", "fla", "xlstm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "everything", [False, pytest.param(True, marks=pytest.mark.slow)]
 )

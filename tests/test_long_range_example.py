@@ -20,7 +20,10 @@ def load(name):
     return module
 
 
-@pytest.mark.parametrize("attention", ["nam", "softmax", "linear"])
+@pytest.mark.parametrize(
+    "attention",
+    ["nam", *(pytest.param(x, marks=pytest.mark.slow) for x in ("softmax", "linear"))],
+)
 def test_a_few_steps_on_digits(attention):
     pytest.importorskip("sklearn")
     example = load("long_range")

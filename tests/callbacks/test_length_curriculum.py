@@ -115,7 +115,9 @@ def test_the_answers_of_the_tasks_are_never_cut():
             assert tuple(target[weight > 0]) in answers
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_fit_traces_once_and_has_one_shape_a_stage(jit_compile):
     rows = datasets.load_task("reverse", "train", 100)
     curriculum = LengthCurriculum({0: 11, 1: 15, 3: 23}, padding_value=PAD, verbose=1)

@@ -34,6 +34,7 @@ def events(folder):
     return found
 
 
+@pytest.mark.slow
 def test_gates_memory_and_heads_of_a_turing_machine(tmp_path):
     model = models.namtm_tagger(width=8, num_tapes=2, tape_length=6)
     inputs = datasets.encode_question("reverse", "314")[None]

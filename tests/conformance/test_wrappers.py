@@ -54,6 +54,7 @@ def gradients(call, layer, x, **arguments):
     return outputs, [] if gradient is None else gradient, gradients
 
 
+@pytest.mark.slow
 @rows("remat", slow=True)
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]

@@ -79,6 +79,7 @@ def test_a_killed_worker_ends_the_others_and_the_rerun_ends_as_one_process(
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_comes_is_not_waited_for(tmp_path):
     command = [SCRIPT, tmp_path, "--timeout", "5"]
     with Script(command, cluster(2)[0]) as lonely:

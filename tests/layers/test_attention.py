@@ -323,7 +323,9 @@ def test_half_precision_keeps_a_wide_memory(kind, policy):
     assert tuple(symbolic[1].shape[1:]) == tuple(half_memory.shape[1:])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_fit_and_save(kind, jit_compile, tmp_path):
     inputs = keras.Input((None, WIDTH))

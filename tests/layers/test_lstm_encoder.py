@@ -33,7 +33,9 @@ def by_direction(weights):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("static", [pytest.param(False, marks=needs_tensorflow), True])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_outputs_and_gradients(masked, jit_compile, static, bidirectional):
     rng = np.random.default_rng(0)

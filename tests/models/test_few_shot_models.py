@@ -40,7 +40,9 @@ def test_feature_extractors():
             small((28, 28, 1), filters=(4, 0))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_two_stages(jit_compile):
     model = build()
     model.learn(IMAGES[:1], np.array([9]))
@@ -195,7 +197,13 @@ for found in seen:
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("head", list(HEADS))
+@pytest.mark.parametrize(
+    "head",
+    [
+        name if name == "in_order" else pytest.param(name, marks=pytest.mark.slow)
+        for name in HEADS
+    ],
+)
 def test_exported_model_is_taught_elsewhere(head, tmp_path):
     model = build(head)
     model.learn(IMAGES[:1], np.array([8]))

@@ -52,7 +52,11 @@ def compile_model(model, **kwargs):
 
 @pytest.mark.parametrize(
     ("core", "level"),
-    [("lstm", "words"), ("encoder", "words"), ("lstm", "characters")],
+    [
+        ("encoder", "words"),
+        pytest.param("lstm", "words", marks=pytest.mark.slow),
+        pytest.param("lstm", "characters", marks=pytest.mark.slow),
+    ],
 )
 def test_fit_on_masks_alone(core, level):
     model = make(core, level)
@@ -172,7 +176,9 @@ json.dump(filled, sys.stdout, default=bytes.decode)
 """
 
 
-@pytest.mark.parametrize("level", ["words", "characters"])
+@pytest.mark.parametrize(
+    "level", ["words", pytest.param("characters", marks=pytest.mark.slow)]
+)
 def test_serving_strings_without_the_package(level, tmp_path):
     model = make(level=level)
     path = str(tmp_path / "exported")

@@ -80,6 +80,7 @@ def test_saving(build, tmp_path):
     np.testing.assert_array_equal(loaded(rows()), expected)
 
 
+@pytest.mark.slow
 @needs_tensorflow
 def test_serving_without_the_package(build, tmp_path):
     import tensorflow as tf

@@ -115,7 +115,9 @@ def test_outputs_states_and_gradients(time, jump, masked):
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_unknown_length(jit_compile):
     arguments = draw(9, True)
     shapes = [

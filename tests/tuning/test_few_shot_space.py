@@ -70,7 +70,9 @@ def test_images_bound_the_poolings():
     assert (pools.min_value, pools.max_value) == (2, 3)
 
 
-@pytest.mark.parametrize("tuner_class", ["RandomSearch", "Hyperband"])
+@pytest.mark.parametrize(
+    "tuner_class", ["RandomSearch", pytest.param("Hyperband", marks=pytest.mark.slow)]
+)
 def test_search_keeps_the_best_weights(space, data, tmp_path, tuner_class):
     settings = {"RandomSearch": {"max_trials": 1}, "Hyperband": {"max_epochs": 2}}
     tuner = getattr(keras_tuner, tuner_class)(

@@ -37,6 +37,7 @@ def run(example, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_search_report_and_repetition(run, tmp_path, capsys):
     assert run(*TINY, "--final-steps", "2") == 0
     assert "The search is complete: 2 trials completed" in capsys.readouterr().out

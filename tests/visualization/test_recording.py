@@ -139,6 +139,7 @@ def test_both_directions_of_a_bidirectional_layer(with_state):
         trajectory(model, [TOKENS, *arrays])
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 @pytest.mark.parametrize("kind", ["functional", "sequential"])
 def test_nested_models(kind):
     first = LSAM(3, return_sequences=True, name="first")
