@@ -224,7 +224,7 @@ def test_masks_are_boolean_and_as_long_as_what_they_mask(name):
 
 def test_linear_attention_has_neither_gates_nor_erasures():
     for name in ("use_gates", "use_erase"):
-        with pytest.raises(ValueError, match=rf"`{name}` .*Received: {name}=True"):
+        with pytest.raises(ValueError, match=rf"`{name}`.*Received: {name}=True"):
             layers.LinearAttention(2, 3, **{name: True})
 
 
