@@ -51,6 +51,7 @@ def test_weights_of_classes_and_samples(row):
     assert any(np.abs(a - b).max() > 1e-5 for a, b in zip(weighted, plain, strict=True))
 
 
+@pytest.mark.slow
 @needs_tensorflow
 @rows("cardinality", slow=True)
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")

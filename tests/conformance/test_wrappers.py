@@ -100,6 +100,7 @@ def test_lora(row, tmp_path):
     close(loaded(x), trained)
 
 
+@pytest.mark.slow
 @rows("int8", slow=True)
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize")
 def test_int8(row):

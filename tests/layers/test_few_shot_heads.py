@@ -165,7 +165,7 @@ def test_base_classes_choose_rows(name):
     ("policy", "jit_compile", "similarity"),
     [
         ("float32", False, "dotproduct"),
-        ("mixed_bfloat16", True, "dotproduct"),
+        pytest.param("mixed_bfloat16", True, "dotproduct", marks=pytest.mark.slow),
         pytest.param("float32", True, "cosine", marks=pytest.mark.slow),
         pytest.param("mixed_float16", False, "cosine", marks=pytest.mark.slow),
     ],

@@ -37,7 +37,10 @@ def test_padding_changes_nothing(attention, pooling):
     "core",
     [
         lambda: layers.NAM(8, return_sequences=True),
-        lambda: keras.layers.Bidirectional(layers.LSAM(8, return_sequences=True)),
+        pytest.param(
+            lambda: keras.layers.Bidirectional(layers.LSAM(8, return_sequences=True)),
+            marks=pytest.mark.slow,
+        ),
         lambda: [keras.layers.Conv1D(6, 3, padding="same"), block()],
     ],
 )

@@ -28,9 +28,9 @@ IMPLEMENTATIONS = [
     ("auto", None),
     ("chunked", 1),
     ("chunked", 8),
-    ("chunked", 16),
     ("chunked", 63),
-    ("chunked", 200),
+    pytest.param("chunked", 16, marks=pytest.mark.slow),
+    pytest.param("chunked", 200, marks=pytest.mark.slow),
 ]
 SEQUENCES = ("query", "key", "value", "write_gate", "erase_gate", "read_gate")
 

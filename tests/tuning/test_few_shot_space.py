@@ -70,6 +70,7 @@ def test_images_bound_the_poolings():
     assert (pools.min_value, pools.max_value) == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tuner_class", ["RandomSearch", pytest.param("Hyperband", marks=pytest.mark.slow)]
 )

@@ -69,6 +69,7 @@ def test_spaces_are_named_and_whole(family):
     assert set(found) - set(unpadded) == {"mask_padding", *CURRICULUM}
 
 
+@pytest.mark.slow
 def test_whatever_is_drawn_builds_for_any_length(family, tmp_path):
     space = make(family)
     tuner = keras_tuner.RandomSearch(
