@@ -11,7 +11,7 @@ from keras_nam.arguments import check_boolean
 from keras_nam.optional import tf
 
 NEVER = np.iinfo("int64").max
-INPUTS, OUTPUTS, GRADIENT = range(3)
+INPUTS, OUTPUTS = range(2)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -19,16 +19,14 @@ class StopOnNaN(keras.callbacks.Callback):
 
     `keras.callbacks.TerminateOnNaN` says that it happened; this says where. The train
     function is traced anew and notes, on the device, the first step at which a weight,
-    what a layer is called on or returns, or the gradient of that is not finite. When
-    the loss is not finite, the first of these is named: a weight, the inputs of the
-    model, a layer whose output is not finite although its inputs are, a layer through
-    which the gradient stops to be finite, or else what is left, the targets and the
-    loss. All values are looked at once more, which takes little time beside the layers
-    themselves, and no memory.
+    or what a layer is called on or returns, is not finite. When the loss is not finite,
+    the first of these is named: a weight, which the update before has spoiled, the
+    inputs of the model, a layer whose output is not finite although its inputs are, or
+    else what is left, the targets and the loss. All values are looked at once more,
+    which takes little time beside the layers themselves, and no memory.
 
     The model keeps the weights that the step left, which are mostly NaN: begin again
-    from a checkpoint if the run shall go on. Under loss scaling, where gradients
-    overflow by design, they are not noted.
+    from a checkpoint if the run shall go on.
 
     Layers are named on the TensorFlow backend, with and without XLA, with several steps
     per execution and under `tf.distribute.MirroredStrategy`; layers that are called
@@ -104,10 +102,10 @@ class StopOnNaN(keras.callbacks.Callback):
     def _watch(self):
         """Gives every layer a `call` of its own, which the step is traced with."""
         self._pauses = False
-        # Layers in the order in which they return, and by what they are called on.
-        self._called, self._consumers, self._makers = [], {}, {}
+        # Layers in the order in which they return.
+        self._called = []
         self._operations = _find_operations(self.model)
-        self._first = {id(x): self._make(3) for x in self._operations}
+        self._first = {id(x): self._make(2) for x in self._operations}
         self._first_weights = self._make(len(self.model.weights))
         for operation in self._operations:
             call = type(operation).call.__get__(operation)
@@ -126,48 +124,23 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def _call(self, operation, call, *args, **kwargs):
         graph = tf.compat.v1.get_default_graph()
-        if operation is self.model:
+        if operation is self.model and not self._pauses:
             self._graph = graph
-            self._note(self._first_weights, *self.model.weights)
+            if self.model.weights:
+                self._note(self._first_weights, *self.model.weights)
         outputs = call(*args, **kwargs)
         # What is traced in a graph of its own may run many times, or side by side.
         if self._pauses or graph is not self._graph:
             return outputs
-        inputs = tree.flatten((args, kwargs))
-        self._note(self._first[id(operation)], inputs, outputs, None)
+        self._note(self._first[id(operation)], (args, kwargs), outputs)
         self._called.append(operation)
-        for x in inputs:
-            maker = self._makers.get(id(x))
-            self._consumers.setdefault(maker, []).append(operation)
-        scales = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
-        if isinstance(operation, keras.Model) or scales:
-            return outputs
-        watch = functools.partial(self._watch_gradient, operation)
-        return tree.map_structure(watch, outputs)
-
-    def _watch_gradient(self, operation, x):
-        # A mask that a tensor carries would be lost on a copy of it.
-        if not tf.is_tensor(x) or not x.dtype.is_floating or hasattr(x, "_keras_mask"):
-            return x
-
-        @tf.custom_gradient
-        def watch(x):
-            def gradient(upstream):
-                self._note(self._first[id(operation)], None, None, upstream)
-                return upstream
-
-            return tf.identity(x), gradient
-
-        watched = watch(x)
-        self._makers[id(watched)] = id(operation)
-        return watched
+        return outputs
 
     def _note(self, variable, *structures):
-        if not self._pauses and structures:
-            bad = tf.stack([_is_bad(structure) for structure in structures])
-            is_first = tf.logical_and(bad, tf.equal(variable, NEVER))
-            step = tf.cast(self.model.optimizer.iterations, "int64")
-            variable.assign(tf.where(is_first, step, variable))
+        bad = tf.stack([_is_bad(structure) for structure in structures])
+        is_first = tf.logical_and(bad, tf.equal(variable, NEVER))
+        step = tf.cast(self.model.optimizer.iterations, "int64")
+        variable.assign(tf.where(is_first, step, variable))
 
     def _read(self, variable):
         results = self.model.distribute_strategy.experimental_local_results(variable)
@@ -191,7 +164,10 @@ class StopOnNaN(keras.callbacks.Callback):
 
         if step in weights:
             weight = self.model.weights[list(weights).index(step)]
-            return f"{began} weight `{weight.path}` was not finite before it."
+            return (
+                f"{began} weight `{weight.path}` was not finite before it. If it did "
+                "not begin like this, the gradient of the batch before has spoiled it."
+            )
         if has(self.model, INPUTS):
             return f"{began} the inputs of the model are not finite."
         for operation in self._called:
@@ -200,14 +176,7 @@ class StopOnNaN(keras.callbacks.Callback):
                     f"{began} the output of {_describe(operation)} is the first that "
                     "is not finite, although its inputs are."
                 )
-        bad = [x for x in self._called if has(x, GRADIENT)]
-        for operation in self._consumers.get(id(bad[-1]), []) if bad else []:
-            if not has(operation, GRADIENT) and not isinstance(operation, keras.Model):
-                return (
-                    f"{began} {_describe(operation)} is the first through which the "
-                    "gradient stops to be finite, on the way back from the loss."
-                )
-        return f"{began} the gradient of the loss by the outputs is not finite."
+        return f"{began} what is not finite is made between the layers."
 
 
 def _find_operations(model):

@@ -236,17 +236,13 @@ class NAMAttention(keras.layers.Layer):
         query,
         value,
         key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
+        *,
+        state,
         attention_mask=None,
         use_causal_mask=False,
         initial_memory=None,
         return_memory=False,
-        return_attention_scores=False,
-        training=None,
-        *,
-        state,
+        **kwargs,
     ):
         if not use_causal_mask:
             raise ValueError(
@@ -257,15 +253,11 @@ class NAMAttention(keras.layers.Layer):
         outputs, memory = self(
             query,
             value,
-            key=key,
-            query_mask=query_mask,
-            value_mask=value_mask,
-            key_mask=key_mask,
+            key,
             use_causal_mask=True,
             initial_memory=state[0],
             return_memory=True,
-            return_attention_scores=return_attention_scores,
-            training=training,
+            **kwargs,
         )
         return ((outputs, memory) if return_memory else outputs), [memory]
 

@@ -71,21 +71,10 @@ def sequence_classifier(
         ValueError: If a size is not a positive integer, `pooling` or `positions` is
             unknown, or a layer of `core` does not return sequences alone.
     """
-    num_classes = check_integer("num_classes", num_classes)
-    width = check_integer("width", width)
-    head_dim = check_optional_integer("head_dim", head_dim)
-    encode = _encoder(
-        core,
-        vocabulary_size,
-        width,
-        pooling,
-        positions,
-        max_length,
-        mask_token,
-        dropout,
-    )
+    vocabulary = vocabulary_size, width, mask_token, dropout
+    encode = _encoder(core, *vocabulary, pooling, positions, max_length)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    logits = _head(encode(tokens), head_dim or width, num_classes)
+    logits = _head(encode(tokens), width if head_dim is None else head_dim, num_classes)
     return keras.Model(tokens, logits, name=name)
 
 
@@ -108,18 +97,8 @@ def matching_classifier(
     the hidden layer sees `[a, b, a * b, a - b]`.
 
     Args:
-        core: A layer or a list of layers, as in `sequence_classifier`.
-        vocabulary_size: Positive integer, the number of tokens.
-        width: Positive integer, the width of the embedding.
-        num_classes: Positive integer.
-        pooling: String, as in `sequence_classifier`.
-        positions: String or `None`, as in `sequence_classifier`.
-        max_length: Positive integer, for `positions="learned"`.
-        mask_token: Integer, the token that is padding.
-        head_dim: Positive integer, the width of the hidden layer. `None` means
-            `width`.
-        dropout: Float, the rate of dropout after the embedding.
-        name: String, the name of the model.
+        core, vocabulary_size, width, num_classes, pooling, positions, max_length,
+        mask_token, head_dim, dropout, name: As in `sequence_classifier`.
 
     Returns:
         A `keras.Model` from two tensors of integer tokens, named `"first"` and
@@ -138,36 +117,23 @@ def matching_classifier(
     Raises:
         ValueError: As `sequence_classifier`.
     """
-    num_classes = check_integer("num_classes", num_classes)
-    width = check_integer("width", width)
-    head_dim = check_optional_integer("head_dim", head_dim)
-    encode = _encoder(
-        core,
-        vocabulary_size,
-        width,
-        pooling,
-        positions,
-        max_length,
-        mask_token,
-        dropout,
-    )
+    vocabulary = vocabulary_size, width, mask_token, dropout
+    encode = _encoder(core, *vocabulary, pooling, positions, max_length)
     texts = [keras.Input((None,), dtype="int32", name=n) for n in ("first", "second")]
     first, second = (encode(text) for text in texts)
     pair = keras.layers.Concatenate(name="pair")(
         [first, second, first * second, first - second]
     )
-    return keras.Model(
-        texts,
-        _head(pair, head_dim or width, num_classes),
-        name=name,
-    )
+    logits = _head(pair, width if head_dim is None else head_dim, num_classes)
+    return keras.Model(texts, logits, name=name)
 
 
 def _encoder(
-    core, vocabulary_size, width, pooling, positions, max_length, mask_token, dropout
+    core, vocabulary_size, width, mask_token, dropout, pooling, positions, max_length
 ):
     """A function from tokens to one vector, on one set of layers."""
     vocabulary_size = check_integer("vocabulary_size", vocabulary_size)
+    width = check_integer("width", width)
     dropout = check_rate("dropout", dropout)
     check_choice("pooling", pooling, POOLINGS)
     check_choice("positions", positions, POSITIONS)
@@ -207,5 +173,7 @@ def _encoder(
 
 
 def _head(x, head_dim, num_classes):
+    head_dim = check_integer("head_dim", head_dim)
+    num_classes = check_integer("num_classes", num_classes)
     x = keras.layers.Dense(head_dim, "relu", name="head")(x)
     return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)

@@ -80,7 +80,7 @@ def keeps_time_steps(operation, args, kwargs):
             operation, rank, kwargs.get("training")
         )
     name = type(operation).__name__
-    if kwargs or not type(operation).__module__.startswith("keras.src.ops."):
+    if kwargs or type(operation).__module__.partition(".")[0] != "keras":
         return False
     if name in _ALONG_AN_AXIS:
         return _are_features(operation.axis, rank + (name == "ExpandDims"))

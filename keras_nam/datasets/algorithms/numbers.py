@@ -30,13 +30,7 @@ def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     `s` uniform on 1 to `n + 1`.
 
     Args:
-        num_examples: Non-negative integer. The number of rows.
-        min_digits: Positive integer. The length of the first row.
-        max_digits: Positive integer. The length of the last row. It alone decides on
-            the row length.
-        seed: Non-negative integer of any size. The same arguments give the same rows.
-        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
-            other splits is ever part of `"train"`, whatever the seeds and lengths.
+        num_examples, min_digits, max_digits, seed, split: As in `reverse`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -52,8 +46,7 @@ def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     ```
 
     Raises:
-        ValueError: If an argument is out of range, or if the lengths have too few
-            distinct problems for the split.
+        ValueError: As `reverse`.
 
     Reference:
 
@@ -72,13 +65,7 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
     as in `addition`, too.
 
     Args:
-        num_examples: Non-negative integer. The number of rows.
-        min_digits: Positive integer. The length of the first row.
-        max_digits: Positive integer. The length of the last row. It alone decides on
-            the row length.
-        seed: Non-negative integer of any size. The same arguments give the same rows.
-        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
-            other splits is ever part of `"train"`, whatever the seeds and lengths.
+        num_examples, min_digits, max_digits, seed, split: As in `reverse`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -93,8 +80,7 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
     ```
 
     Raises:
-        ValueError: If an argument is out of range, or if the lengths have too few
-            distinct problems for the split.
+        ValueError: As `reverse`.
 
     Reference:
 

@@ -27,13 +27,7 @@ def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     the answer stops, and the weights do not give its length away.
 
     Args:
-        num_examples: Non-negative integer. The number of rows.
-        min_digits: Positive integer. The length of the first string.
-        max_digits: Positive integer. The length of the last string. It alone decides
-            on the row length.
-        seed: Non-negative integer of any size. The same arguments give the same rows.
-        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
-            other splits is ever part of `"train"`, whatever the seeds and lengths.
+        num_examples, min_digits, max_digits, seed, split: As in `reverse`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -49,8 +43,7 @@ def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     ```
 
     Raises:
-        ValueError: If an argument is out of range, or if the lengths have too few
-            distinct problems for the split.
+        ValueError: As `reverse`.
 
     Reference:
 

@@ -70,13 +70,7 @@ def copy(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     A row reads `_ s _ M M M E`, the target `_ s _ s E`. All else is as in `reverse`.
 
     Args:
-        num_examples: Non-negative integer. The number of rows.
-        min_digits: Positive integer. The length of the first string.
-        max_digits: Positive integer. The length of the last string. It alone decides
-            on the row length.
-        seed: Non-negative integer of any size. The same arguments give the same rows.
-        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
-            other splits is ever part of `"train"`, whatever the seeds and lengths.
+        num_examples, min_digits, max_digits, seed, split: As in `reverse`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -91,8 +85,7 @@ def copy(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     ```
 
     Raises:
-        ValueError: If an argument is out of range, or if the lengths have too few
-            distinct problems for the split.
+        ValueError: As `reverse`.
 
     Reference:
 
@@ -113,13 +106,8 @@ def repeated_copy(
     at a random cell; padding fills the rest. Lengths are swept as in `reverse`.
 
     Args:
-        num_examples: Non-negative integer. The number of rows.
-        min_digits: Positive integer. The length of the first row's strings.
-        max_digits: Positive integer. The length of the last row's strings.
+        num_examples, min_digits, max_digits, seed, split: As in `reverse`.
         repeats: Positive integer. The number of blocks.
-        seed: Non-negative integer of any size. The same arguments give the same rows.
-        split: String, one of `"train"`, `"id"`, `"ood"`, `"far"`. No problem of the
-            other splits is ever part of `"train"`, whatever the seeds and lengths.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -136,8 +124,7 @@ def repeated_copy(
     ```
 
     Raises:
-        ValueError: If an argument is out of range, or if the lengths have too few
-            distinct problems for the split.
+        ValueError: As `reverse`.
 
     Reference:
 
