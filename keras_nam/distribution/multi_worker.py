@@ -80,7 +80,8 @@ def fit_multi_worker(
         verbose: As in `keras.Model.fit`. Only the chief prints.
 
     Returns:
-        A tuple `(model, history)`: an ordinary model with the trained weights, and the
+        A tuple `(model, history)`: an ordinary model with the trained weights and the
+        state of its optimizer, which can be saved and trained further, and the
         `keras.callbacks.History` of the epochs since the last start.
 
     Example:
@@ -138,6 +139,8 @@ def fit_multi_worker(
             (1 if verbose == "auto" else verbose) if cluster.is_chief else 0,
         )
         weights = trainer.model.get_weights()
+        trained = trainer.model.optimizer.variables
+        optimizer = [keras.ops.convert_to_numpy(variable) for variable in trained]
     except LOST as error:
         if not cluster.addresses:
             raise
@@ -147,4 +150,7 @@ def fit_multi_worker(
         trainer.stop()
     model = make_model()
     model.set_weights(weights)
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(model.optimizer.variables, optimizer, strict=True):
+        variable.assign(value)
     return model, history

@@ -125,6 +125,11 @@ def test_it_trains_like_fit(tmp_path, alone):
     np.testing.assert_allclose(
         [each.history["loss"][0] for each in losses], history.history["loss"], rtol=1e-5
     )
+    # What is returned can go on.
+    for ours, theirs in zip(
+        model.optimizer.variables, other.optimizer.variables, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
 def fit(folder, make_model=None, make_dataset=None, **kwargs):

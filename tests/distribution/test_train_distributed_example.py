@@ -13,6 +13,9 @@ from processes import ROOT
 from processes import Script
 from processes import run
 
+# What files name is known once it is imported.
+from keras_nam import layers  # noqa: F401
+
 SCRIPT = ROOT / "examples" / "train_distributed.py"
 SMALL = ["--width", 8, "--steps", 4, "--batch-size", 16]
 
