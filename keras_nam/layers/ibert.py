@@ -8,6 +8,7 @@ from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.encoder_stack import EncoderStack
+from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.lsam import LSAM
 from keras_nam.layers.lstm import LSTMEncoder
@@ -179,7 +180,10 @@ class IBERTEncoder(EncoderStack):
         if self.recurrent == "lsam":
             layer = LSAM(num_heads=self.num_heads, return_sequences=True, **arguments)
         else:
-            layer = keras.layers.GRU(return_sequences=True, **arguments)
+            drawn = DrawnWide(arguments.pop("recurrent_initializer"))
+            layer = keras.layers.GRU(
+                return_sequences=True, recurrent_initializer=drawn, **arguments
+            )
         if self.bidirectional:
             layer = keras.layers.Bidirectional(
                 layer, dtype=self.dtype_policy, name="recurrent"

@@ -15,15 +15,20 @@ def clone_initializer(initializer):
     return type(initializer).from_config(initializer.get_config())
 
 
-def drawn_wide(initializer):
-    """Returns an initializer that draws in float32 what is to be in half precision.
+@keras.saving.register_keras_serializable(package="keras_nam")
+class DrawnWide(initializers.Initializer):
+    """Draws in float32 what is to be in half precision.
 
     Orthogonal matrices, for one, are not to be had in bfloat16.
     """
 
-    def draw(shape, dtype=None):
+    def __init__(self, initializer):
+        self.initializer = initializers.get(initializer)
+
+    def __call__(self, shape, dtype=None):
         dtype = keras.backend.standardize_dtype(dtype)
         wide = keras.backend.result_type(dtype, "float32")
-        return ops.cast(initializer(shape, dtype=wide), dtype)
+        return ops.cast(self.initializer(shape, dtype=wide), dtype)
 
-    return draw
+    def get_config(self):
+        return {"initializer": initializers.serialize(self.initializer)}

@@ -9,7 +9,7 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.layers.cell import MemoryCell
-from keras_nam.layers.initialization import drawn_wide
+from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops.lsam_scan import lsam_scan
 from keras_nam.ops.lsam_step import head_sizes
@@ -106,7 +106,7 @@ class LSAMCell(MemoryCell):
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, columns),
-            initializer=drawn_wide(self.recurrent_initializer),
+            initializer=DrawnWide(self.recurrent_initializer),
             regularizer=self.recurrent_regularizer,
         )
         self.bias = None

@@ -8,8 +8,8 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.attention_masks import padding_of
+from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
-from keras_nam.layers.initialization import drawn_wide
 from keras_nam.ops.lstm_scan import lstm_scan
 
 
@@ -154,7 +154,7 @@ class LSTMEncoder(keras.layers.Layer):
     def _add_weight(self, name, shape, initializer):
         # Every direction is drawn like an LSTM of its own.
         initializers_of_directions = [
-            drawn_wide(clone_initializer(initializer))
+            DrawnWide(clone_initializer(initializer))
             for _ in range(self.num_directions)
         ]
 

@@ -10,8 +10,8 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
+from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
-from keras_nam.layers.initialization import drawn_wide
 from keras_nam.ops import unit_normalize
 from keras_nam.ops.lstm_scan import lstm_step
 from keras_nam.ops.tape_step import tape_step
@@ -122,7 +122,7 @@ class NAMTMCell(MemoryCell):
         self.controller = keras.layers.LSTMCell(
             units,
             kernel_initializer=clone_initializer(self.kernel_initializer),
-            recurrent_initializer=drawn_wide(
+            recurrent_initializer=DrawnWide(
                 clone_initializer(self.recurrent_initializer)
             ),
             kernel_regularizer=self.kernel_regularizer,

@@ -63,9 +63,10 @@ def test_padding_changes_nothing(row):
         alone = evaluate(row, layer, x[i : i + 1, valid])
         close(outputs[i], alone[0][0])
         close([state[i] for state in states], [state[0] for state in alone[1]])
-        close(gradient[i][valid], alone[2][0])
+        # Each step that a gradient goes through multiplies its roundings.
+        close(gradient[i][valid], alone[2][0], 1e-4)
         totals = [a + b for a, b in zip(totals, alone[3], strict=True)]
-    close(weight_gradients, totals)
+    close(weight_gradients, totals, 1e-4)
 
 
 @rows("implicit masks", slow=True)

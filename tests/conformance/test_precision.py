@@ -24,6 +24,8 @@ from keras_nam import layers
 POLICIES = ["float32", "mixed_float16", "float16", "mixed_bfloat16", "bfloat16"]
 STEPS = 600
 CLOSED = 4.0
+# Of the inputs, of what is projected, of what is read, and of the outputs.
+ROUNDINGS = 4
 BY_NAME = {row.name: row for row in ROWS}
 
 
@@ -56,7 +58,8 @@ def run(row, weights=None, x=None, **arguments):
         x = row.draw(2, STEPS)
         if row.kind != "tokens":
             x = rounded(x)
-            x[:, 10:-10] = x[:, 10:11]
+            if applies("equal steps", row):
+                x[:, 10:-10] = x[:, 10:11]
     layer.set_weights(weights)
     inputs = row.input()
     model = keras.Model(inputs, row.call(layer, inputs))
@@ -81,9 +84,9 @@ def error(row, policy):
 @rows("precision", slow=True)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_errors_are_those_of_the_dtype(row, policy):
-    # Over many steps roundings add up, which half precision is spared by wide states.
-    allowed = row.roundings * (20 if policy == "float32" else 1)
-    assert error(row, policy) < allowed
+    # Sums over the steps are wide, unless there is nothing wider: then each step adds
+    # a quarter of a rounding, as they do on average, to a sum half as large as at last.
+    assert error(row, policy) < (STEPS / 8 if policy == "float32" else ROUNDINGS)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_a_rounded_state_is_found(name, cell_class, monkeypatch):
         return ops.cast(state, "bfloat16")
 
     monkeypatch.setattr(cell_class, "step", rounding_step)
-    assert error(row, "mixed_bfloat16") > 1.5 * row.roundings
+    assert error(row, "mixed_bfloat16") > 1.5 * ROUNDINGS
 
 
 @rows("states", slow=True)
