@@ -43,7 +43,19 @@ def evaluate(row, layer, x, mask, **arguments):
     return outputs, [] if gradient is None else gradient, gradients
 
 
-def check_gradients(row, size, masked, jit_compile, static, trace=False):
+@pytest.mark.slow
+@rows("gradients")
+@pytest.mark.parametrize(
+    ("size", "masked", "jit_compile", "static"),
+    [
+        ((1, 1), False, True, True),
+        ((2, 33), True, False, False),
+        # More than a chunk, compared with a graph, whose loops are faster than those
+        # that run as they stand.
+        ((3, 70), True, True, False),
+    ],
+)
+def test_gradients(row, size, masked, jit_compile, static):
     layer, x, mask = row.built(**row.with_states), row.draw(*size), []
     if masked and applies("masks", row):
         mask = [np.random.default_rng(0).random(size) < 0.7]
@@ -52,25 +64,6 @@ def check_gradients(row, size, masked, jit_compile, static, trace=False):
     shapes = None if static else [(*steps, *known), *((None, None) for _ in mask)]
     close(
         evaluate(row, layer, x, mask, jit_compile=jit_compile, shapes=shapes),
-        evaluate(row, layer, x, mask, trace=trace),
+        evaluate(row, layer, x, mask, trace=jit_compile and not static),
         1e-4,
     )
-
-
-@pytest.mark.slow
-@rows("gradients")
-def test_gradients_under_xla(row):
-    # Compared with a graph, whose loops are faster than those that run as they stand.
-    check_gradients(
-        row, (2, 40), masked=True, jit_compile=True, static=False, trace=True
-    )
-
-
-@pytest.mark.slow
-@rows("gradients")
-@pytest.mark.parametrize("static", [False, True])
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("size", [(1, 1), (2, 33), (3, 70)])
-def test_gradients(row, size, masked, jit_compile, static):
-    check_gradients(row, size, masked, jit_compile, static)

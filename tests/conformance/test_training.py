@@ -68,16 +68,15 @@ def test_data_of_unknown_cardinality_and_an_uneven_last_batch(row):
 
 @rows("fit")
 @pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    "policy",
+    ("policy", "jit_compile"),
     [
-        "float32",
-        "mixed_float16",
-        "mixed_bfloat16",
-        "float16",
-        "bfloat16",
-        "float64",
+        ("float32", True),
+        ("mixed_float16", False),
+        ("mixed_bfloat16", True),
+        ("float16", True),
+        ("bfloat16", False),
+        ("float64", False),
     ],
 )
 def test_fit(row, policy, jit_compile):
