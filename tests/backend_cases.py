@@ -26,7 +26,7 @@ FILES = {path.stem: path for path in sorted((TESTS / "saved").glob("*/*.keras"))
 LINES = {
     "`NAM`": ["nam", "nam_no_erase"],
     "`LSAM`": ["lsam", "bidirectional"],
-    "`NAMTM`": ["namtm", "namtm_no_jump"],
+    "`NAMTM`": ["namtm", "namtm_no_jump", "namtm_sharp"],
     "`NAMCell`, `LSAMCell`, `NAMTMCell` in `keras.layers.RNN`": ["cells"],
     "`NAMAttention`": ["attention", "attention_erase"],
     "`LinearAttention`": ["linear_attention"],

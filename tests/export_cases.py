@@ -96,7 +96,7 @@ CASES = {
     ),
     "`LSAM`": Case(recurrent(layers.LSAM, units=4, num_heads=2), SCOPE, FIXED_SCOPE),
     "`NAMTM`": Case(
-        recurrent(layers.NAMTM, units=4, num_tapes=2, tape_length=5),
+        recurrent(layers.NAMTM, units=4, num_tapes=2, tape_length=5, sharpness=3.0),
         SCOPE,
         FIXED_SCOPE,
     ),

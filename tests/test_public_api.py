@@ -18,7 +18,7 @@ NAMES = {
         "XLNetEncoder",
         "make_encoder",
     ],
-    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
+    "callbacks": ["LengthCurriculum", "MemorySummary", "SharpenHeads", "StopOnNaN"],
     "ops": [
         "PortableScope",
         "memory_attention",
@@ -53,6 +53,7 @@ NAMES = {
         "FewShotClassifier",
         "SIZES",
         "StreamingModel",
+        "choose_sharpness",
         "conv_features",
         "export_masked_lm",
         "export_teachable",
@@ -67,6 +68,7 @@ NAMES = {
         "residual_features",
         "sequence_classifier",
         "token_tagger",
+        "with_sharpness",
     ],
     "distribution": ["WorkerLostError", "fit_multi_worker"],
     "metrics": [
@@ -100,7 +102,13 @@ NAMES = {
         "search_results",
         "search_table",
     ],
-    "visualization": ["plot_gates", "plot_memory", "plot_tape_heads", "trajectory"],
+    "visualization": [
+        "plot_gates",
+        "plot_head_entropy",
+        "plot_memory",
+        "plot_tape_heads",
+        "trajectory",
+    ],
 }
 
 

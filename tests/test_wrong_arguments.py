@@ -143,6 +143,11 @@ def tagger():
 
 
 @functools.cache
+def turing_machine():
+    return models.namtm_tagger(8, width=4, num_tapes=2, tape_length=3)
+
+
+@functools.cache
 def language_model():
     tokenizer = keras_nam.tokenizers.CharacterTokenizer(["a", "b"])
     return models.masked_lm(core(), tokenizer, 4)
@@ -264,6 +269,13 @@ NEEDED = {
     },
     "models.lsam_tagger": lambda: {"width": 8, "num_heads": 2, "intermediate_dim": 8},
     "models.namtm_tagger": lambda: {"width": 8, "num_tapes": 2, "tape_length": 3},
+    "models.choose_sharpness": lambda: {
+        "model": turing_machine(),
+        "inputs": tokens(1, 3),
+        "targets": tokens(1, 3),
+        "candidates": [1],
+    },
+    "models.with_sharpness": lambda: {"model": turing_machine(), "sharpness": 2.0},
     "models.fit_few_shot": lambda: {
         "model": few_shot_model(),
         "images": tensor(12, 8, 8, 1),
@@ -284,6 +296,7 @@ NEEDED = {
         "unknown": [0.0],
     },
     "callbacks.LengthCurriculum": lambda: {"lengths": {0: 4}},
+    "callbacks.SharpenHeads": lambda: {"factor": 2.0, "steps": 4},
     "callbacks.MemorySummary": lambda: {"log_dir": "logs", "inputs": tokens(1, 3)},
     "distribution.fit_multi_worker": lambda: {
         "make_model": reach,
@@ -292,6 +305,7 @@ NEEDED = {
         "checkpoint_dir": "checkpoints",
     },
     "visualization.plot_gates": lambda: {"trajectory": trajectory()},
+    "visualization.plot_head_entropy": lambda: {"trajectory": trajectory()},
     "visualization.plot_memory": lambda: {"trajectory": trajectory()},
     "visualization.plot_tape_heads": lambda: {"trajectory": trajectory()},
     "visualization.trajectory": lambda: {"model": tagger(), "inputs": tokens(1, 3)},

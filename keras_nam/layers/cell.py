@@ -20,8 +20,8 @@ class MemoryCell(keras.layers.Layer):
     - `state_shapes`: tuple of the shapes of the states, without the batch axis;
     - `project(inputs)`: inputs of shape `(..., features)` to a tuple of tensors of
         shape `(..., ...)`;
-    - `step(projected, states)`: to `(output, new_states, trajectory)`, where
-        `trajectory` is a dictionary of the tensors worth looking at.
+    - `step(projected, states, training)`: to `(output, new_states, trajectory)`,
+        where `trajectory` is a dictionary of the tensors worth looking at.
 
     `keras.layers.RNN` knows vectors as states, so a cell's states are flat there:
     `(batch, size)` with the sizes in `state_size`. States of the full shapes are
@@ -70,10 +70,9 @@ class MemoryCell(keras.layers.Layer):
         ]
 
     def call(self, inputs, states, training=False):
-        del training
         check_states(type(self).__name__, states, self.state_shapes)
         full = self.full_states(states, self.state_shapes)
-        output, new_states, _ = self.step(self.project(inputs), full)
+        output, new_states, _ = self.step(self.project(inputs), full, training)
         as_given = [
             ops.reshape(ops.cast(new, old.dtype), ops.shape(old))
             for new, old in zip(new_states, states, strict=True)

@@ -125,7 +125,7 @@ class LSAMCell(MemoryCell):
             projected = projected + ops.cast(self.bias, dtype)
         return projected
 
-    def step(self, projected, states):
+    def step(self, projected, states, training=False):
         output, memory, trajectory = lsam_step(
             projected, self.feedback_kernel(), *states
         )
@@ -263,7 +263,7 @@ class LSAM(MemoryRNN):
             **kwargs,
         )
 
-    def run(self, projected, states, mask):
+    def run(self, projected, states, mask, training=False):
         outputs, hidden, memory = lsam_scan(
             projected, self.cell.feedback_kernel(), *states, mask=mask
         )

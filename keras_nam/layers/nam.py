@@ -127,7 +127,7 @@ class NAMCell(MemoryCell):
         gates = [ops.sigmoid(ops.squeeze(gate, -1)) for gate in gates]
         return unit_normalize(query), unit_normalize(key), value, *gates
 
-    def step(self, projected, states):
+    def step(self, projected, states, training=False):
         query, key, value, write_gate, read_gate, *erase_gate = projected
         (memory,) = states
         memory = memory_write(
@@ -292,7 +292,7 @@ class NAM(MemoryRNN):
         self.implementation = implementation
         self.chunk_size = chunk_size
 
-    def run(self, projected, states, mask):
+    def run(self, projected, states, mask, training=False):
         query, key, value, write_gate, read_gate, *erase_gate = projected
         outputs, memory = memory_scan(
             query,

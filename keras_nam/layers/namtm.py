@@ -29,6 +29,12 @@ class NAMTM(MemoryRNN):
     memories. Nothing that is read is fed back to the controller, so only the controller
     and the positions run in a loop over time, and all else in matrix products.
 
+    The directions are a softmax, which training makes nearly, never quite, one-hot:
+    every step blurs the positions a little, and after some hundred steps a head stands
+    everywhere. `sharpness` multiplies the logits of this softmax once a machine is
+    trained, which lets one that has learned an algorithm run it at any length.
+    `keras_nam.models.choose_sharpness` finds the factor.
+
     The flags give the paper's ablations:
 
     - `use_jump=False` ("nojump"): heads only shift. There is no `K`, and positions are
@@ -71,6 +77,9 @@ class NAMTM(MemoryRNN):
             states of the sample at the same index of the next batch.
         unroll: Boolean. Whether to lay the steps out one after the other, for
             runtimes without loops. Needs a static length.
+        sharpness: Positive number that the logits of the directions are multiplied
+            by, outside of training. 1 is the paper's.
+        sharpen_training: Boolean. Whether `sharpness` acts in training as well.
         **kwargs: Further arguments of `keras.layers.RNN`: `zero_output_for_mask`,
             `activity_regularizer`, `name`, `dtype`, `trainable`.
 
@@ -81,7 +90,8 @@ class NAMTM(MemoryRNN):
             given tape decides its own length if `tape_length` is `None`.
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
             tapes, heads and controller untouched and repeats the last output.
-        training: Unused, for compatibility.
+        training: Boolean. Whether the heads are left as they are learned, see
+            `sharpness`.
 
     Returns:
         - If `return_sequences`: a tensor of shape `(batch, time, units)`, else of
@@ -105,8 +115,8 @@ class NAMTM(MemoryRNN):
 
     Raises:
         ValueError: If a size is not a positive integer, `num_tapes` does not divide
-            `units` while `tape_dim` is `None`, heads can neither jump nor shift, or a
-            state or mask has the wrong shape.
+            `units` while `tape_dim` is `None`, heads can neither jump nor shift,
+            `sharpness` is not positive, or a state or mask has the wrong shape.
 
     Reference:
 
@@ -134,6 +144,8 @@ class NAMTM(MemoryRNN):
         go_backwards=False,
         stateful=False,
         unroll=False,
+        sharpness=1.0,
+        sharpen_training=False,
         **kwargs,
     ):
         cell = NAMTMCell(
@@ -151,6 +163,8 @@ class NAMTM(MemoryRNN):
             kernel_regularizer=kernel_regularizer,
             recurrent_regularizer=recurrent_regularizer,
             bias_regularizer=bias_regularizer,
+            sharpness=sharpness,
+            sharpen_training=sharpen_training,
             **self.cell_arguments(kwargs),
         )
         super().__init__(
@@ -163,13 +177,13 @@ class NAMTM(MemoryRNN):
             **kwargs,
         )
 
-    def run(self, projected, states, mask):
+    def run(self, projected, states, mask, training=False):
         controls, value, *key = projected
         tape, *key_memory, read_position, write_position, hidden, carry = states
         outputs, hidden, carry = lstm_scan(
             controls, self.cell.controller_kernel(), hidden, carry, mask=mask
         )
-        directions, gates, query = self.cell.act(outputs)
+        directions, gates, query = self.cell.act(outputs, training)
         reads, *after = tape_scan(
             value,
             directions,

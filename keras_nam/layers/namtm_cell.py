@@ -1,6 +1,7 @@
 """One step of the neural attention memory Turing machine."""
 
 import keras
+import numpy as np
 from keras import initializers
 from keras import ops
 from keras import regularizers
@@ -9,6 +10,7 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
+from keras_nam.arguments import check_positive
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
@@ -45,13 +47,17 @@ class NAMTMCell(MemoryCell):
         recurrent_regularizer: Regularizer for the controller's recurrent kernel.
         bias_regularizer: Regularizer for the biases of the projections and of the
             controller.
+        sharpness: Positive number that the logits of the directions are multiplied
+            by, outside of training. 1 is the paper's.
+        sharpen_training: Boolean. Whether `sharpness` acts in training as well.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
         states: List of tensors: the tape, the key memory (if `use_jump`), the read and
             the write position, and the controller's two states; flat, see
             `state_size`, or in the shapes that `NAMTM` returns.
-        training: Unused, for compatibility.
+        training: Boolean. Whether the heads are left as they are learned, see
+            `sharpness`.
 
     Returns:
         A tuple of the output, `(batch, units)`, and the list of the new states, in the
@@ -67,7 +73,8 @@ class NAMTMCell(MemoryCell):
 
     Raises:
         ValueError: If a size is not a positive integer, `num_tapes` does not divide
-            `units` while `tape_dim` is `None`, or heads can neither jump nor shift.
+            `units` while `tape_dim` is `None`, heads can neither jump nor shift, or
+            `sharpness` is not positive.
     """
 
     def __init__(
@@ -86,6 +93,8 @@ class NAMTMCell(MemoryCell):
         kernel_regularizer=None,
         recurrent_regularizer=None,
         bias_regularizer=None,
+        sharpness=1.0,
+        sharpen_training=False,
         **kwargs,
     ):
         units = check_integer("units", units)
@@ -111,6 +120,8 @@ class NAMTMCell(MemoryCell):
         self.use_shift = use_shift
         self.use_erase = check_boolean("use_erase", use_erase)
         self.use_gates = check_boolean("use_gates", use_gates)
+        self.sharpness = check_positive("sharpness", sharpness)
+        self.sharpen_training = check_boolean("sharpen_training", sharpen_training)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -201,11 +212,12 @@ class NAMTMCell(MemoryCell):
         dtype = self.dtype_policy.compute_dtype
         return ops.cast(self.controller.recurrent_kernel, dtype)
 
-    def act(self, hidden):
+    def act(self, hidden, training=False):
         """What the controller's output makes of the heads.
 
         Args:
             hidden: Tensor of shape `(..., units)`.
+            training: Boolean, whether the model is being trained.
 
         Returns:
             `(directions, gates, query)`: `(..., num_tapes, 2, 4)` with the shares of
@@ -218,6 +230,8 @@ class NAMTMCell(MemoryCell):
         action = ops.cast(self._split_tapes(self.action_dense(hidden)), dtype)
         leading = ops.shape(action)[:-1]
         directions, gates_logits = ops.split(action, [2 * moves], axis=-1)
+        if self.sharpness != 1 and (self.sharpen_training or not training):
+            directions = self.sharpness * directions
         directions = ops.softmax(ops.reshape(directions, (*leading, 2, moves)))
         unused = ops.zeros_like(directions[..., :1])
         if not self.use_jump:
@@ -240,6 +254,15 @@ class NAMTMCell(MemoryCell):
             query = unit_normalize(self._split_tapes(self.query_dense(hidden)))
         return directions, gates, query
 
+    def scale_directions(self, factor):
+        """Multiplies the weights that the logits of the directions come from."""
+        moves = 2 * self._num_directions()
+        actions = self.num_tapes * (moves + self._num_gates())
+        is_direction = np.arange(actions) % (moves + self._num_gates()) < moves
+        scale = np.where(is_direction, factor, 1.0)
+        for weight in (self.action_dense.kernel, self.action_dense.bias):
+            weight.assign(weight * ops.cast(scale, weight.dtype))
+
     def jumps(self, query, key, gates, key_memory):
         """What `tape_step` and `tape_scan` take for jumps, of lists of one or none."""
         if not self.use_jump:
@@ -258,11 +281,11 @@ class NAMTMCell(MemoryCell):
         cells = self.num_tapes * self._cell_size()
         return self.output_dense(ops.reshape(reads, (*leading, cells)))
 
-    def step(self, projected, states):
+    def step(self, projected, states, training=False):
         controls, value, *key = projected
         tape, *key_memory, read_position, write_position, hidden, carry = states
         hidden, carry, _ = lstm_step(controls, self.controller_kernel(), hidden, carry)
-        directions, gates, query = self.act(hidden)
+        directions, gates, query = self.act(hidden, training)
         read, tape, moved, key_memory, jump = tape_step(
             value,
             directions,
@@ -303,6 +326,8 @@ class NAMTMCell(MemoryCell):
             "use_shift": self.use_shift,
             "use_erase": self.use_erase,
             "use_gates": self.use_gates,
+            "sharpness": self.sharpness,
+            "sharpen_training": self.sharpen_training,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),

@@ -72,7 +72,9 @@ class MemoryRNN(keras.layers.RNN):
         # Keras fills `mask` from an implicit mask only if `sequences` is the single
         # tensor that was passed, but it always fills `<argument>_mask`.
         mask = sequences_mask if mask is None else mask
-        outputs, states = self._outputs_and_states(sequences, initial_state, mask)
+        outputs, states = self._outputs_and_states(
+            sequences, initial_state, mask, training
+        )
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
                 variable.assign(ops.reshape(state, ops.shape(variable)))
@@ -98,24 +100,25 @@ class MemoryRNN(keras.layers.RNN):
         check_initial_state(initial_state)
         mask = sequences_mask if mask is None else mask
         *states, last_output = state
-        outputs, states = self._outputs_and_states(sequences, states, mask)
+        outputs, states = self._outputs_and_states(sequences, states, mask, training)
         outputs, last_output = continue_outputs(self, outputs, mask, last_output)
         returned = (outputs, *states) if self.return_state else outputs
         return returned, [*states, last_output]
 
-    def run(self, projected, states, mask):
+    def run(self, projected, states, mask, training=False):
         """Runs the recurrence over time.
 
         Args:
             projected: What `cell.project` returns, `(batch, time, ...)` each.
             states: List of states in their full shapes.
             mask: Boolean tensor of shape `(batch, time)`, or `None`.
+            training: Boolean, whether the model is being trained.
 
         Returns:
             `(outputs, states)`: `(batch, time, output_size)`, where outputs of masked
             steps may hold anything, and the states after the last step.
         """
-        outputs, states, _ = self.run_steps(projected, states, mask)
+        outputs, states, _ = self.run_steps(projected, states, mask, training)
         return outputs, states
 
     def trajectory(self, sequences, initial_state=None, mask=None):
@@ -201,7 +204,7 @@ class MemoryRNN(keras.layers.RNN):
     def from_config(cls, config):
         return cls(**config)
 
-    def _outputs_and_states(self, sequences, initial_state, mask):
+    def _outputs_and_states(self, sequences, initial_state, mask, training):
         """The outputs of all steps, and the states after the last one."""
         sequences, states, mask = self._prepare(sequences, initial_state, mask)
         # TensorFlow's own optimizer divides by the number of rows that it knows.
@@ -212,7 +215,7 @@ class MemoryRNN(keras.layers.RNN):
             projected = self.cell.project(sequences)
             by_steps = in_portable_scope() and not self.run_is_portable
             run = self.run_steps if self.unroll or by_steps else self.run
-            outputs, states, *_ = run(projected, states, mask)
+            outputs, states, *_ = run(projected, states, mask, training)
             outputs = ops.cast(outputs, self.compute_dtype)
         if mask is not None:
             outputs = self._fill_masked(outputs, mask)
@@ -273,12 +276,12 @@ class MemoryRNN(keras.layers.RNN):
         shapes = self.cell.state_shapes
         return [shapes[self.memory_index]] if len(states) == 1 else shapes
 
-    def run_steps(self, projected, states, mask):
+    def run_steps(self, projected, states, mask, training=False):
         """As `run`, cell by cell, with the trajectory as a third result."""
 
         def step(states, elements):
             projected, *valid = elements
-            output, new_states, trajectory = self.cell.step(projected, states)
+            output, new_states, trajectory = self.cell.step(projected, states, training)
             if valid:
                 new_states = [
                     ops.where(_expand(valid[0], new), new, old)

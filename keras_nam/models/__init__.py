@@ -12,6 +12,8 @@ from keras_nam.models.masked_lm import export_masked_lm
 from keras_nam.models.masked_lm import fill_masks
 from keras_nam.models.masked_lm import masked_lm
 from keras_nam.models.namtm import namtm_tagger
+from keras_nam.models.sharpness import choose_sharpness
+from keras_nam.models.sharpness import with_sharpness
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.models.teachable import export_teachable
@@ -22,6 +24,7 @@ __all__ = [
     "SIZES",
     "FewShotClassifier",
     "StreamingModel",
+    "choose_sharpness",
     "conv_features",
     "export_masked_lm",
     "export_teachable",
@@ -36,4 +39,5 @@ __all__ = [
     "residual_features",
     "sequence_classifier",
     "token_tagger",
+    "with_sharpness",
 ]

@@ -26,6 +26,8 @@ def namtm_tagger(
     embedding_dropout=0.2,
     dropout=0.1,
     name="namtm_tagger",
+    sharpness=1.0,
+    sharpen_training=False,
 ):
     """Builds the NAM-TM sequence model of the paper as a functional model.
 
@@ -48,6 +50,9 @@ def namtm_tagger(
         embedding_dropout: Float, the rate of dropout after the first projection.
         dropout: Float, the rate of dropout before the ReLU.
         name: String, the name of the model.
+        sharpness: Positive number, how sharp the heads are outside of training, see
+            `keras_nam.layers.NAMTM`. 1, as in the paper, leaves them as they are.
+        sharpen_training: Boolean. Whether `sharpness` acts in training as well.
 
     Returns:
         A `keras.Model` from integer tokens of shape `(batch, time)`, of any length, to
@@ -93,6 +98,8 @@ def namtm_tagger(
         use_shift=use_shift,
         use_erase=use_erase,
         use_gates=use_gates,
+        sharpness=sharpness,
+        sharpen_training=sharpen_training,
         return_sequences=True,
         name="namtm",
     )(x)

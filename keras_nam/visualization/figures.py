@@ -66,6 +66,32 @@ def heat_map(axes, values, cmap, vmin, vmax):
     return image
 
 
+def plot_rows(panels, scale, row_label, bar_label, tokens=None, masked=False):
+    """Plots numbers of heads or tapes over time, one panel above the other.
+
+    Args:
+        panels: Dictionary from the titles of panels to arrays `(time, rows)`.
+        scale: Dictionary, the arguments of `heat_map`.
+        row_label: String, what a row of a panel is.
+        bar_label: String, what the colours are.
+        tokens, masked: See `label_steps`.
+
+    Returns:
+        The figure.
+    """
+    length, count = next(iter(panels.values())).shape
+    size = panel_width(length), max(0.6, 0.2 * count)
+    figure, axes = new_figure(len(panels), 1, size, sharex=True, sharey=True)
+    for panel, (title, values) in zip(axes[:, 0], panels.items(), strict=True):
+        image = heat_map(panel, values.T, **scale)
+        panel.set_title(title, fontsize=10)
+        panel.set_ylabel(row_label, fontsize=9)
+        integer_ticks(panel.yaxis)
+    label_steps(axes[-1, 0], length, tokens, masked)
+    color_bar(figure, image, axes, bar_label)
+    return figure
+
+
 def label_steps(axes, length, tokens=None, masked=False):
     """Labels the time axis by step numbers, or by one token for each step."""
     label = "step" if tokens is None else "token"

@@ -5,12 +5,7 @@ from keras_nam.visualization.arguments import check_tokens
 from keras_nam.visualization.arguments import get_example
 from keras_nam.visualization.arguments import get_trajectory
 from keras_nam.visualization.figures import SEQUENTIAL
-from keras_nam.visualization.figures import color_bar
-from keras_nam.visualization.figures import heat_map
-from keras_nam.visualization.figures import integer_ticks
-from keras_nam.visualization.figures import label_steps
-from keras_nam.visualization.figures import new_figure
-from keras_nam.visualization.figures import panel_width
+from keras_nam.visualization.figures import plot_rows
 
 GATES = ("read_gate", "write_gate", "erase_gate")
 
@@ -52,20 +47,15 @@ def plot_gates(trajectory, example=0, tokens=None):
             f"Received: {sorted(trajectory)}"
         )
     values = get_example(trajectory, example)
-    length, count = values[gates[0]].shape
-    tokens = check_tokens(tokens, length)
-
-    height = max(0.6, 0.2 * count)
-    figure, axes = new_figure(
-        len(gates), 1, (panel_width(length), height), sharex=True, sharey=True
+    tokens = check_tokens(tokens, len(values[gates[0]]))
+    gates = {
+        name.replace("_", " "): blank_masked(values[name], values) for name in gates
+    }
+    return plot_rows(
+        gates,
+        {"cmap": SEQUENTIAL, "vmin": 0.0, "vmax": 1.0},
+        "tape" if "tape" in trajectory else "head",
+        "probability",
+        tokens,
+        masked="mask" in values,
     )
-    memory = "tape" if "tape" in trajectory else "head"
-    for panel, name in zip(axes[:, 0], gates, strict=True):
-        gate = blank_masked(values[name], values)
-        image = heat_map(panel, gate.T, SEQUENTIAL, vmin=0.0, vmax=1.0)
-        panel.set_title(name.replace("_", " "), fontsize=10)
-        panel.set_ylabel(memory, fontsize=9)
-        integer_ticks(panel.yaxis)
-    label_steps(axes[-1, 0], length, tokens, masked="mask" in values)
-    color_bar(figure, image, axes, "probability")
-    return figure

@@ -173,6 +173,7 @@ ROWS = [
             "only jump": {"use_shift": False},
             "no erase": {"use_erase": False, "tape_dim": 4},
             "no gates": {"use_gates": False},
+            "sharp": {"sharpness": 3.0},
         }.items()
     ),
     Row(

@@ -52,6 +52,8 @@ CHANGED = {
     "use_jump": False,
     "use_shift": False,
     "use_gates": False,
+    "sharpness": 3.0,
+    "sharpen_training": True,
     "kernel_initializer": "he_normal",
     "recurrent_initializer": "glorot_normal",
     "bias_initializer": "ones",

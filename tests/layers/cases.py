@@ -47,6 +47,11 @@ ABLATIONS = {
         layers.NAMTMCell,
         {"units": 4, "num_tapes": 2, "tape_length": 6, "use_gates": False},
     ),
+    "namtm-sharp": (
+        layers.NAMTM,
+        layers.NAMTMCell,
+        {"units": 4, "num_tapes": 2, "tape_length": 6, "sharpness": 3.0},
+    ),
 }
 
 

@@ -27,6 +27,9 @@ WRONG = [
     (layers.NAMTM, {"units": 6}, "divisible by `num_tapes`"),
     (layers.NAMTM, {"units": 8, "tape_length": 0}, "`tape_length` must be a positive"),
     (layers.NAMTM, {"units": 8, "tape_dim": -1}, "`tape_dim` must be a positive"),
+    (layers.NAMTM, {"units": 8, "sharpness": 0}, "`sharpness` must be a positive"),
+    (layers.NAMTM, {"units": 8, "sharpness": True}, "`sharpness` must be a finite"),
+    (layers.NAMTM, {"units": 8, "sharpen_training": 1}, "`sharpen_training` must be"),
     (
         layers.NAMTM,
         {"units": 8, "use_jump": False, "use_shift": False},

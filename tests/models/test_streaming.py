@@ -98,7 +98,7 @@ def steps_alone(x):
 CORES = {
     "nam": recurrent(layers.NAM, 8, num_heads=2),
     "lsam": recurrent(layers.LSAM, 8, num_heads=2),
-    "namtm": recurrent(layers.NAMTM, 8, 2, tape_length=5),
+    "namtm": recurrent(layers.NAMTM, 8, 2, tape_length=5, sharpness=3.0),
     "zeros at masked steps": recurrent(layers.NAM, 8, zero_output_for_mask=True),
     "lstm": recurrent(keras.layers.LSTM, 8),
     "gru": lambda x: keras.layers.GRU(8)(x),

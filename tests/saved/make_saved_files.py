@@ -83,6 +83,9 @@ MODELS = {
     "namtm_no_jump": lambda: sequence_model(
         layers.NAMTM(4, num_tapes=2, tape_length=None, use_jump=False)
     ),
+    "namtm_sharp": lambda: sequence_model(
+        layers.NAMTM(4, num_tapes=2, tape_length=5, sharpness=3.0)
+    ),
     "cells": lambda: sequence_model(
         keras.layers.RNN(
             [

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 from keras_nam import layers
 from keras_nam.visualization import plot_gates
+from keras_nam.visualization import plot_head_entropy
 from keras_nam.visualization import plot_memory
 from keras_nam.visualization import plot_tape_heads
 from keras_nam.visualization import trajectory
 
-PLOTS = [plot_tape_heads, plot_gates, plot_memory]
+PLOTS = [plot_tape_heads, plot_head_entropy, plot_gates, plot_memory]
 
 
 def made_up(time=6, tapes=2, cells=5, jump=True, mask=False, seed=0):
@@ -68,6 +69,19 @@ def test_tape_heads_show_positions_as_the_layer_uses_them(jump):
     assert "tape 0" in panels(figure)[0].get_ylabel()
     assert "tape 1" in panels(figure)[2].get_ylabel()
     assert panels(figure)[2].get_xlabel() == "step"
+
+
+def test_entropy_tells_how_many_cells_a_head_stands_on():
+    values = made_up(cells=8)
+    values["read_position"][1] = np.eye(8)[0]
+    values["read_position"][1, 3, 1] = 0.5
+    values["read_position"][1, 4, 0] = [2, 2, 0, 0, 0, 0, 0, 0]
+    values["write_position"][1] = 0.0
+    read, write = images(plot_head_entropy(values, example=1))
+    expected = np.zeros((2, 6))
+    expected[1, 3], expected[0, 4] = 3.0, 1.0
+    np.testing.assert_allclose(read, expected, atol=1e-6)
+    np.testing.assert_allclose(write, 0.0)
 
 
 def test_gates_show_every_gate():

@@ -1,0 +1,140 @@
+"""How sharp the heads of a trained Turing machine are."""
+
+import keras
+
+from keras_nam.arguments import check_instance
+from keras_nam.arguments import check_integers
+from keras_nam.arguments import check_list
+from keras_nam.arguments import check_numbers
+from keras_nam.arguments import check_positive
+from keras_nam.arguments import check_shape
+from keras_nam.layers.namtm import NAMTM
+from keras_nam.layers.namtm_cell import NAMTMCell
+from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
+
+MACHINES = {keras.saving.get_registered_name(machine) for machine in (NAMTM, NAMTMCell)}
+
+BATCH_SIZE = 32
+
+
+def with_sharpness(model, sharpness):
+    """Returns a copy of a model with heads of another sharpness.
+
+    The weights are copied. The copy is compiled as the model is, with an optimizer that
+    starts anew.
+
+    Args:
+        model: A model that holds a `keras_nam.layers.NAMTM` or its cell. If there are
+            several, all are changed.
+        sharpness: Positive number, see `keras_nam.layers.NAMTM`.
+
+    Returns:
+        A model of the same kind.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.namtm_tagger(width=16, num_tapes=2)
+    sharp = keras_nam.models.with_sharpness(model, 4)
+    sharp.get_layer("namtm").cell.sharpness  # 4.0
+    ```
+
+    Raises:
+        ValueError: If the model holds no Turing machine, or `sharpness` is not a
+            positive number.
+    """
+    check_instance("model", model, keras.Model)
+    sharpness = check_positive("sharpness", sharpness)
+    config = keras.saving.serialize_keras_object(model)
+    if not _set_sharpness(config, sharpness):
+        raise ValueError(
+            "Argument `model` must hold a `keras_nam.layers.NAMTM` or `NAMTMCell`. "
+            f"Received: model={model}"
+        )
+    copy = keras.saving.deserialize_keras_object(config)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def choose_sharpness(
+    model, inputs, targets, sample_weight=None, candidates=(1, 2, 4, 8)
+):
+    """Returns how sharp the heads of a trained model should be.
+
+    A model that has learned an algorithm is the better the sharper its heads are, one
+    whose heads still work as mixtures is destroyed. So the factor is chosen on rows
+    that are moderately longer than those of training, such as the split `"ood"` of
+    `keras_nam.datasets.load_task`, and never on those that are reported in the end.
+
+    Args:
+        model: A model of tokens in and logits of tokens out that holds a
+            `keras_nam.layers.NAMTM` or its cell.
+        inputs: Integer array of shape `(rows, time)`.
+        targets: Integer array of shape `(rows, time)`.
+        sample_weight: Array of shape `(rows, time)`, which is 0 outside of the answer.
+            `None` means that all positions are.
+        candidates: List of positive numbers, the factors to try.
+
+    Returns:
+        The candidate with the most rows without an error or, if several have as many,
+        that of them with the least cross-entropy.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.namtm_tagger(width=16, num_tapes=2, tape_length=None)
+    rows = keras_nam.datasets.load_task("reverse", "ood", 64)
+    sharpness = keras_nam.models.choose_sharpness(model, *rows)
+    model = keras_nam.models.with_sharpness(model, sharpness)
+    ```
+
+    Raises:
+        ValueError: If the model holds no Turing machine, the arrays do not fit, or
+            a candidate is not a positive number.
+    """
+    check_instance("model", model, keras.Model)
+    inputs = check_integers("inputs", inputs, ranks=2)
+    targets = check_integers("targets", targets, ranks=2)
+    check_shape("targets", targets, inputs.shape, "(rows, time)")
+    if sample_weight is not None:
+        sample_weight = check_numbers("sample_weight", sample_weight)
+        check_shape("sample_weight", sample_weight, inputs.shape, "(rows, time)")
+    candidates = [
+        check_positive("candidates", candidate)
+        for candidate in check_list(
+            "candidates", candidates, object, "a list of positive numbers", at_least=1
+        )
+    ]
+
+    def score(sharpness):
+        # What was compiled into the model has no part in this.
+        copy = with_sharpness(model, sharpness)
+        copy.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            weighted_metrics=[SequenceAccuracy(name="accuracy")],
+            jit_compile=False,
+        )
+        results = copy.evaluate(
+            inputs,
+            targets,
+            sample_weight=sample_weight,
+            batch_size=BATCH_SIZE,
+            verbose=0,
+            return_dict=True,
+        )
+        return results["accuracy"], -results["loss"]
+
+    return max(candidates, key=score)
+
+
+def _set_sharpness(config, sharpness):
+    """Writes the sharpness into all machines of a config, and tells whether any is."""
+    found = False
+    if isinstance(config, dict):
+        if config.get("registered_name") in MACHINES:
+            config["config"]["sharpness"] = sharpness
+            found = True
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        return any([found, *[_set_sharpness(part, sharpness) for part in config]])
+    return found

@@ -1,0 +1,150 @@
+"""Heads of a trained machine become sharper, and only where they are meant to."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_nam import layers
+from keras_nam import models
+from keras_nam.callbacks import SharpenHeads
+from keras_nam.ops import PortableScope
+
+SHAPE = 2, 9, 4
+INPUTS = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")
+TOKENS = np.random.default_rng(1).integers(0, 9, (6, 12)).astype("int32")
+
+
+def machine(sharpness=1.0, **arguments):
+    keras.utils.set_random_seed(0)
+    layer = layers.NAMTM(
+        6, 2, tape_length=5, return_sequences=True, sharpness=sharpness, **arguments
+    )
+    layer.build(SHAPE)
+    return layer
+
+
+def with_steeper_directions(factor):
+    """The paper's machine whose weights make the logits of the directions larger."""
+    layer = machine()
+    dense, directions = layer.cell.action_dense, 2 * 4
+    actions = directions + 3
+    scale = np.where(np.arange(2 * actions) % actions < directions, factor, 1.0)
+    dense.kernel.assign(dense.kernel * scale)
+    dense.bias.assign(dense.bias * scale)
+    return layer
+
+
+def outputs(layer, **arguments):
+    return ops.convert_to_numpy(layer(INPUTS, **arguments))
+
+
+def test_sharpness_multiplies_the_logits_of_the_directions():
+    plain, steep = outputs(machine()), outputs(with_steeper_directions(3.0))
+    assert np.abs(plain - steep).max() > 1e-3
+    np.testing.assert_allclose(outputs(machine(3.0)), steep, atol=1e-6)
+    np.testing.assert_allclose(outputs(machine(3, unroll=True)), steep, atol=1e-6)
+    with PortableScope():
+        np.testing.assert_allclose(outputs(machine(3.0)), steep, atol=1e-6)
+    rnn = keras.layers.RNN(machine(3.0).cell, return_sequences=True)
+    np.testing.assert_allclose(outputs(rnn), steep, atol=1e-6)
+
+
+def test_training_leaves_the_heads_as_they_are_unless_asked():
+    plain, steep = outputs(machine()), outputs(with_steeper_directions(3.0))
+    np.testing.assert_array_equal(outputs(machine(3.0), training=True), plain)
+    rnn = keras.layers.RNN(machine(3.0).cell, return_sequences=True)
+    np.testing.assert_allclose(outputs(rnn, training=True), plain, atol=1e-6)
+    asked = machine(3.0, sharpen_training=True)
+    np.testing.assert_allclose(outputs(asked, training=True), steep, atol=1e-6)
+
+
+def test_copies_are_sharp_wherever_the_machine_stands():
+    inputs = keras.Input(SHAPE[1:])
+    x = keras.layers.Bidirectional(machine())(inputs)
+    x = keras.Sequential([keras.layers.RNN(layers.NAMTMCell(4, 2, 3))])(x)
+    model = keras.Model(inputs, x)
+    model.compile("adam", "mse")
+    sharp = models.with_sharpness(model, 5)
+    bidirectional, nested = sharp.layers[1:]
+    cells = [
+        bidirectional.forward_layer.cell,
+        bidirectional.backward_layer.cell,
+        nested.layers[0].cell,
+    ]
+    assert [cell.sharpness for cell in cells] == [5.0] * 3
+    assert model.layers[1].forward_layer.cell.sharpness == 1.0
+    assert np.abs(sharp(INPUTS) - model(INPUTS)).max() > 1e-3
+    assert sharp.evaluate(INPUTS, INPUTS[:, 0], verbose=0) > 0
+    back = models.with_sharpness(sharp, 1)
+    np.testing.assert_allclose(back(INPUTS), model(INPUTS), atol=1e-6)
+
+
+def test_a_model_without_a_machine_is_refused():
+    model = models.token_tagger(layers.NAM(4, return_sequences=True), 9, 4)
+    with pytest.raises(ValueError, match=r"must hold a `keras_nam.layers.NAMTM`"):
+        models.with_sharpness(model, 2)
+    with pytest.raises(ValueError, match="`sharpness` must be a positive number"):
+        models.with_sharpness(models.namtm_tagger(width=4, num_tapes=2), 0)
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    keras.utils.set_random_seed(0)
+    return models.namtm_tagger(9, width=8, num_tapes=2, tape_length=None)
+
+
+def test_the_factor_that_answers_most_rows_is_chosen(tagger):
+    def answers(sharpness):
+        logits = models.with_sharpness(tagger, sharpness)(TOKENS)
+        return np.argmax(logits, axis=-1)
+
+    assert (answers(6) != answers(1)).any()
+    for factor in (1, 6):
+        targets = answers(factor)
+        assert models.choose_sharpness(tagger, TOKENS, targets, None, [1, 6]) == factor
+    # Only what differs outside of the answer speaks for the other one.
+    weight = np.ones(TOKENS.shape)
+    weight[answers(6) != answers(1)] = 0.0
+    losses = {}
+    for factor in (1, 6):
+        logits = models.with_sharpness(tagger, factor)(TOKENS)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        losses[factor] = float(loss(answers(6), logits, sample_weight=weight))
+    chosen = models.choose_sharpness(tagger, TOKENS, answers(6), weight, [1, 6])
+    assert chosen == min(losses, key=losses.get)
+
+
+def test_wrong_candidates_are_refused(tagger):
+    for candidates in ([], [1, 0], 2, [True]):
+        with pytest.raises(ValueError, match="`candidates` must be"):
+            models.choose_sharpness(tagger, TOKENS, TOKENS, candidates=candidates)
+
+
+def test_heads_become_sharp_in_training(monkeypatch):
+    monkeypatch.setattr("keras_nam.callbacks.sharpen_heads.PERIOD", 2)
+    factors = []
+    monkeypatch.setattr(
+        layers.NAMTMCell, "scale_directions", lambda cell, f: factors.append(f)
+    )
+    model = keras.Sequential([layers.NAMTM(4, 2, tape_length=3)])
+    model.compile("sgd", "mse")
+    sharpen = SharpenHeads(4, steps=6)
+    x, y = np.zeros((5, 3, 2), "float32"), np.zeros((5, 4), "float32")
+    arguments = {"batch_size": 1, "callbacks": [sharpen], "verbose": 0}
+    model.fit(x, y, epochs=1, **arguments)
+    np.testing.assert_allclose(factors, [2, 3 / 2])
+    # It goes on where it was, and stops at the factor.
+    model.fit(x, y, epochs=1, **arguments)
+    np.testing.assert_allclose(factors, [2, 3 / 2, 4 / 3, 1, 1])
+    model = models.token_tagger(layers.NAM(4, return_sequences=True), 9, 4)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"needs a model with a .*NAMTM"):
+        model.fit(x[:, :, 0], x, callbacks=[sharpen], verbose=0)
+
+
+@pytest.mark.parametrize("flags", [{}, {"use_jump": False}, {"use_gates": False}])
+def test_scaled_weights_are_as_a_sharp_machine(flags):
+    sharp, scaled = machine(3.0, **flags), machine(**flags)
+    scaled.cell.scale_directions(3.0)
+    np.testing.assert_allclose(outputs(scaled), outputs(sharp), atol=1e-6)
