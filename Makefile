@@ -9,8 +9,12 @@ BIN := $(VENV)/bin
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 14
 
-demo: $(VENV)/installed  ## trains a Turing machine to reverse strings
-	$(BIN)/python examples/length_generalization.py $(DEMO_ARGUMENTS)
+# An environment that is there has what the demo needs.
+DEMO := $(if $(wildcard $(VENV)/installed),$(VENV),$(VENV)-demo)
+
+demo: $(DEMO)/installed  ## trains a Turing machine to reverse strings, asks others
+	$(DEMO)/bin/python examples/length_generalization.py $(DEMO_ARGUMENTS)
+	$(DEMO)/bin/python examples/ask.py reduction 3001040500926000535897
 
 # One process after the other: what XLA compiles stays in memory until a process ends.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
@@ -46,6 +50,7 @@ clean:  ## removes the environments and what was computed
 
 # What stands in an environment.
 PACKAGES := --editable ".[test]"
+$(VENV)-demo/installed: PACKAGES := --editable ".[plots]"
 OLDEST := $(shell sed -n 's/>=/==/g; s/.*install_requires=\[\(.*\)\],/\1/p' setup.py | tr -d ',')
 $(VENV)-torch/installed: PACKAGES += torch
 $(VENV)-oldest/installed: PACKAGES := --editable . $(OLDEST) \

@@ -81,6 +81,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=["keras_nam", "keras_nam.*"]),
+    package_data={"keras_nam.models": ["preset_files/*"]},
     python_requires=">=3.10",
     # The oldest of these are tried by `make test-oldest`.
     install_requires=["tensorflow>=2.18", "keras>=3.12", "numpy"],

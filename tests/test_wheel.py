@@ -30,6 +30,7 @@ model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=Tru
 x, y, weight = keras_nam.datasets.load_task("reverse", "train", 32)
 model.fit(x, y, sample_weight=weight, verbose=0)
 model.export("exported", verbose=False)
+assert keras_nam.models.from_preset("reverse").answer("1234") == "4321"
 for name in set(keras_nam.__all__) - {"__version__"}:
     getattr(keras_nam, name)
 """
@@ -75,8 +76,9 @@ def test_the_wheel_holds_the_package_alone(wheel):
         names = archive.namelist()
         (metadata,) = (n for n in names if n.endswith("dist-info/METADATA"))
         text = archive.read(metadata).decode()
-    modules = {p.relative_to(ROOT) for p in ROOT.glob("keras_nam/**/*.py")}
-    assert {Path(n) for n in names if ".dist-info/" not in n} == modules
+    files = [*ROOT.glob("keras_nam/**/*.py"), *ROOT.glob("keras_nam/*/preset_files/*")]
+    expected = {path.relative_to(ROOT) for path in files}
+    assert {Path(n) for n in names if ".dist-info/" not in n} == expected
     assert not [n for n in names if n.endswith("entry_points.txt")]
     # Pictures and links that an index could not show.
     assert not re.findall(r"\]\((?!https?:)", text)

@@ -275,6 +275,7 @@ NEEDED = {
         "targets": tokens(1, 3),
         "candidates": [1],
     },
+    "models.from_preset": lambda: {"name": "reverse"},
     "models.with_sharpness": lambda: {"model": turing_machine(), "sharpness": 2.0},
     "models.fit_few_shot": lambda: {
         "model": few_shot_model(),

@@ -12,6 +12,8 @@ from keras_nam.models.masked_lm import export_masked_lm
 from keras_nam.models.masked_lm import fill_masks
 from keras_nam.models.masked_lm import masked_lm
 from keras_nam.models.namtm import namtm_tagger
+from keras_nam.models.presets import from_preset
+from keras_nam.models.presets import list_presets
 from keras_nam.models.sharpness import choose_sharpness
 from keras_nam.models.sharpness import with_sharpness
 from keras_nam.models.sizes import SIZES
@@ -31,7 +33,9 @@ __all__ = [
     "fill_masks",
     "export_text_model",
     "fit_few_shot",
+    "from_preset",
     "ibert_tagger",
+    "list_presets",
     "lsam_tagger",
     "masked_lm",
     "matching_classifier",

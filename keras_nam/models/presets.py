@@ -1,0 +1,156 @@
+"""Trained Turing machines that come with the package."""
+
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from keras import ops
+
+from keras_nam.arguments import check_choice
+from keras_nam.arguments import check_instance
+from keras_nam.datasets.algorithms.queries import query
+from keras_nam.datasets.algorithms.texts import decode
+from keras_nam.models.namtm import namtm_tagger
+
+FOLDER = Path(__file__).parent / "preset_files"
+# Positions take the square of the length of a row, a gigabyte for this many cells.
+MAX_CELLS = 8192
+# What a question looks like, where it is not strings with blanks between them.
+SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
+LAST_DIGIT_FIRST = ("addition", "arithmetic")
+
+
+class Preset:
+    """A trained machine for one task, which takes questions as people write them.
+
+    `from_preset` makes it.
+
+    Attributes:
+        model: The `keras.Model`, from tokens to logits, to be trained on with `fit`,
+            exported or streamed like any other.
+        card: Dictionary with what is known of it: the task, the recipe, the command and
+            the seed that trained it, the version of the package, and its accuracy by
+            the length of the problem.
+    """
+
+    def __init__(self, model, card):
+        self.model = model
+        self.card = card
+
+    def answer(self, question):
+        """Answers a question of any length.
+
+        Args:
+            question: String: `"95 + 7"` for `"addition"`; `"7, 95"` for
+                `"arithmetic"`, the number that follows; a string of digits for
+                `"reverse"`, `"copy"` and `"reduction"`, several with blanks between
+                them for `"repeated_copy"`; brackets that leave some open for `"dyck"`.
+
+        Returns:
+            A string: what the machine says, right or not.
+
+        Raises:
+            ValueError: If the question is not one of the task, or so long that its
+                tapes would not fit into memory.
+        """
+        task = self.card["task"]
+        check_instance("question", question, str)
+        operands = re.split(SEPARATORS.get(task, r"\s+"), question.strip())
+        inputs, _, is_answer = query(task, *operands)
+        if inputs.size > MAX_CELLS:
+            raise ValueError(
+                f"Argument `question` must take at most {MAX_CELLS} cells with its "
+                f"answer. Received: a question of {inputs.size} cells"
+            )
+        logits = self.model(inputs, training=False)
+        tokens = ops.convert_to_numpy(ops.argmax(logits, axis=-1))[is_answer > 0]
+        symbols = decode(tokens, task).split()
+        if task in LAST_DIGIT_FIRST:
+            symbols.reverse()
+        if task == "reduction":
+            symbols = [symbol for symbol in symbols if symbol != "."]
+        if task == "repeated_copy":
+            size = len(operands[0])
+            symbols = [
+                "".join(symbols[i : i + size]) for i in range(0, len(symbols), size)
+            ]
+            return " ".join(symbols)
+        return "".join(symbols)
+
+
+def list_presets():
+    """Returns the names that `from_preset` takes.
+
+    Returns:
+        A list of strings.
+
+    Example:
+
+    ```python
+    "reverse" in keras_nam.models.list_presets()  # True
+    ```
+    """
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def from_preset(name):
+    """Loads a trained machine that comes with the package.
+
+    Each of them solves its task: `card` says how it was trained, and how many of the
+    problems of every length it answers without an error.
+
+    Args:
+        name: String, one of `list_presets()`.
+
+    Returns:
+        A `Preset`, whose `answer` takes questions as strings, and whose `model` is a
+        `keras.Model`.
+
+    Example:
+
+    ```python
+    preset = keras_nam.models.from_preset("reverse")
+    preset.answer("31415926535")  # '53562951413'
+    preset.card["seed"]  # 0
+    ```
+
+    Raises:
+        ValueError: If there is no such preset, or its file is not the one that was
+            released.
+    """
+    check_choice("name", name, list_presets())
+    card = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    content = (FOLDER / f"{name}.npz").read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != card["sha256"]:
+        raise ValueError(
+            f"The file of preset '{name}' must have the SHA-256 hash {card['sha256']}, "
+            f"and is damaged or another one. Received: {found}"
+        )
+    model = namtm_tagger(**card["model"])
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        model.set_weights([arrays[f"{i}"] for i in range(len(arrays.files))])
+    return Preset(model, card)
+
+
+def save_preset(name, model, arguments, card, folder=FOLDER):
+    """Writes the files of a preset.
+
+    Args:
+        name: String.
+        model: The trained model.
+        arguments: Dictionary, the arguments of `namtm_tagger` that build it.
+        card: Dictionary, what else is to be known of it.
+        folder: Path, where to write.
+    """
+    weights = {f"{i}": w.astype("float16") for i, w in enumerate(model.get_weights())}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **weights)
+    content = buffer.getvalue()
+    (folder / f"{name}.npz").write_bytes(content)
+    card = {**card, "model": arguments, "sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(card, indent=2) + "\n"
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
