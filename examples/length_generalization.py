@@ -137,7 +137,7 @@ def write_preset(task, model, recipe, seed, sharpness, accuracies):
 
 def print_table(results):
     groups = list(next(iter(results.values()))["accuracy"])
-    width = max(len(g) for g in groups)
+    width = max(5, *map(len, groups))
     print("\nSequence accuracy on the answer, in percent")
     print(f"{'':22}" + "".join(f"{g:>{width + 2}}" for g in groups))
     for name, result in results.items():

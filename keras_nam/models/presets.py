@@ -96,7 +96,7 @@ def list_presets():
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
-def from_preset(name):
+def from_preset(name, tape_length=None):
     """Loads a trained machine that comes with the package.
 
     Each of them solves its task: `card` says how it was trained, and how many of the
@@ -104,6 +104,9 @@ def from_preset(name):
 
     Args:
         name: String, one of `list_presets()`.
+        tape_length: Positive integer, the number of cells of a tape, for a model to be
+            streamed or to take rows in batches of any padding: as many as the longest
+            row has. `None` makes the tape as long as the row.
 
     Returns:
         A `Preset`, whose `answer` takes questions as strings, and whose `model` is a
@@ -130,7 +133,7 @@ def from_preset(name):
             f"The file of preset '{name}' must have the SHA-256 hash {card['sha256']}, "
             f"and is damaged or another one. Received: {found}"
         )
-    model = namtm_tagger(**card["model"])
+    model = namtm_tagger(**{**card["model"], "tape_length": tape_length})
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         model.set_weights([arrays[f"{i}"] for i in range(len(arrays.files))])
     return Preset(model, card)

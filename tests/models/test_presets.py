@@ -97,6 +97,20 @@ def test_a_preset_is_a_model_as_any_other(loaded, tmp_path):
     np.testing.assert_allclose(again(longer[0]), model(longer[0]), atol=1e-5)
 
 
+def test_a_preset_is_fed_piece_by_piece(loaded):
+    question = datasets.encode_question("copy", "3141592653589")[None]
+    length = question.shape[1]
+    preset = models.from_preset("copy", tape_length=length)
+    stream = models.StreamingModel(preset.model)
+    state = stream.initial_state(batch_size=1)
+    pieces = []
+    for tokens in np.split(question, [3, 4, 17, 20], axis=1):
+        logits, state = stream(tokens, state)
+        pieces.append(logits)
+    whole = loaded["copy"].model(question)
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
+
+
 def test_a_damaged_file_is_refused(monkeypatch, tmp_path):
     for kind in ("json", "npz"):
         shutil.copy(presets.FOLDER / f"copy.{kind}", tmp_path)
