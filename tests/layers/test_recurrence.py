@@ -103,35 +103,6 @@ def test_prefix_and_carried_state_give_the_whole(case, seed, length, cut):
     close(states, expected)
 
 
-@given(seed=SEEDS, length=LENGTHS, data=st.data())
-@few
-def test_padding_changes_nothing_wherever_it_stands(case, seed, length, data):
-    layer = make_layer(case, return_sequences=True, return_state=True)
-    x = draw(seed, 2, length)
-    total = length + data.draw(st.integers(1, 5))
-    where = sorted(data.draw(st.permutations(range(total)))[:length])
-    padded = np.full((2, total, FEATURES), np.nan, "float32")
-    padded[:, where] = x
-    mask = np.isin(np.arange(total), where)[None].repeat(2, 0)
-    outputs, *states = layer(padded, mask=mask)
-    expected, *expected_states = layer(x)
-    close(np.asarray(outputs)[:, where], expected)
-    close(states, expected_states)
-
-
-@given(seed=SEEDS, length=st.integers(2, 12), cut=st.integers(1, 11))
-@few
-def test_the_future_does_not_change_the_past(case, seed, length, cut):
-    cut = min(cut, length - 1)
-    layer = make_layer(case, return_sequences=True)
-    x = draw(seed, 2, length)
-    changed = x.copy()
-    changed[:, cut:] = draw(seed + 1, 2, length - cut)
-    before, after = np.asarray(layer(x)), np.asarray(layer(changed))
-    np.testing.assert_array_equal(before[:, :cut], after[:, :cut])
-    assert not np.array_equal(before[:, cut:], after[:, cut:])
-
-
 def test_masked_outputs_repeat_the_last_one_as_in_keras(case):
     x = draw(0, 2, 6)
     mask = np.array([[0, 1, 0, 0, 1, 0], [1, 1, 0, 1, 0, 0]], bool)
