@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-all test-torch test-oldest bench lint clean
+.PHONY: help demo test test-matrix test-rest test-all test-torch test-oldest bench lint clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 14
@@ -24,11 +24,20 @@ test: $(VENV)/installed  ## the tests of every commit, ten minutes at most
 	$(PYTEST) $(COMPILED)
 	$(PYTEST) tests $(COMPILED:%=--ignore=%)
 
+# Without what compiles and trains all rows of it, which takes the longest.
+MATRIX := $(filter-out %/test_compiled.py %/test_training.py, \
+	$(wildcard tests/conformance/test_*.py))
+
+test-matrix: $(VENV)/installed  ## the dear tests of the matrix in tests/conformance
+	$(PYTEST) -m slow $(MATRIX)
+
 # XLA does all it can to the programs that are compared with the golden arrays.
-test-all: $(VENV)/installed  ## all tests, the dear ones too
-	$(PYTEST) -m "" $(COMPILED)
-	$(PYTEST) -m "" -k "not (test_golden and xla)" tests $(COMPILED:%=--ignore=%)
-	XLA_FLAGS= $(PYTEST) -m "" -k xla tests/test_golden.py
+test-rest: $(VENV)/installed  ## all other tests that are too dear for every commit
+	$(PYTEST) -m slow $(filter-out $(MATRIX), $(wildcard tests/conformance/test_*.py))
+	$(PYTEST) -m slow -k "not (test_golden and xla)" tests --ignore=tests/conformance
+	XLA_FLAGS= $(PYTEST) -m slow -k xla tests/test_golden.py
+
+test-all: test test-matrix test-rest  ## all tests, the dear ones too
 
 test-torch: $(VENV)-torch/installed  ## the PyTorch column of docs/backends.md
 	$(VENV)-torch/bin/python -m pytest -m "" -k torch tests/test_other_backends.py
