@@ -45,6 +45,7 @@ LINES = {
     ],
     "`namtm_tagger`": ["namtm_tagger"],
     "`lsam_tagger`": ["lsam_tagger"],
+    "`NTM`, `DNC`, `StackRNN`": ["ntm", "dnc", "stack_rnn"],
     "`keras_nam.ops`": ["memory_scan"],
 }
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_nam
+from keras_nam import baselines
 from keras_nam import layers
 from keras_nam import models
 
@@ -145,6 +146,19 @@ CASES = {
     ),
     "`IBERTEncoder`": Case(
         lambda: sequence_model(layers.IBERTEncoder(1, 2, 6)), SCOPE, FIXED_SCOPE
+    ),
+    "`NTM`": Case(
+        recurrent(baselines.NTM, units=4, memory_size=5, word_size=3),
+        SCOPE,
+        FIXED_SCOPE,
+    ),
+    "`DNC`": Case(
+        recurrent(baselines.DNC, units=4, memory_size=5, word_size=3),
+        SCOPE,
+        FIXED_SCOPE,
+    ),
+    "`StackRNN`": Case(
+        recurrent(baselines.StackRNN, units=4, num_stacks=2), SCOPE, FIXED_SCOPE
     ),
     "`NAMClassifier` in `FewShotClassifier`": Case(
         lambda: few_shot_model(layers.NAMClassifier(4, 2, 3)), ANSWERS, ANSWERS, TAUGHT

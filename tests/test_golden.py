@@ -10,6 +10,7 @@ import functools
 import re
 from pathlib import Path
 
+import golden_baselines
 import golden_encoders
 import golden_weights as weights
 import keras
@@ -331,23 +332,27 @@ def fsl_classifier(arrays, generator):
     return run, links
 
 
-SINGLE = {
-    f.__name__: f
-    for f in (
-        edge_unit,
-        nam_rw,
-        lsam_step,
-        lsam_seq,
-        lsam_decoder,
-        blsam,
-        lsam_encoder_layer,
-        lsam_ae,
-        lra_nam_attention,
-        fsl_namblock,
-        fsl_namblock2,
-        fsl_favg,
-    )
-} | golden_encoders.CASES
+SINGLE = (
+    {
+        f.__name__: f
+        for f in (
+            edge_unit,
+            nam_rw,
+            lsam_step,
+            lsam_seq,
+            lsam_decoder,
+            blsam,
+            lsam_encoder_layer,
+            lsam_ae,
+            lra_nam_attention,
+            fsl_namblock,
+            fsl_namblock2,
+            fsl_favg,
+        )
+    }
+    | golden_encoders.CASES
+    | golden_baselines.CASES
+)
 
 
 FAMILIES = {
@@ -362,6 +367,9 @@ def build_case(name, arrays):
     """The function of a file's inputs, and the links of its weights."""
     if name in SINGLE:
         return SINGLE[name](arrays)
+    if name.startswith("dnc_"):
+        # All that tells the variants apart stands in the file.
+        return golden_baselines.dnc(arrays)
     for build, variants in FAMILIES.items():
         for variant in variants:
             if re.fullmatch(f"{build.__name__}_{variant}(_.*)?", name):
@@ -387,6 +395,8 @@ def pytest_generate_tests(metafunc):
 def test_golden(golden_file, jit_compile):
     arrays = dict(np.load(golden_file))
     name = golden_file.stem
+    for key in [key for key in arrays if key.startswith("grad.")]:
+        arrays[f"{'gin' if key == 'grad.x' else 'gw'}.{key[5:]}"] = arrays.pop(key)
     run, links = build_case(name, arrays)
     plain = {k[2:]: v for k, v in arrays.items() if k.startswith("w.")}
     for link in links:

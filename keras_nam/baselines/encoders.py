@@ -6,6 +6,7 @@ from keras_nam.baselines.lstm import LSTMAttentionEncoder
 from keras_nam.baselines.lstm import LSTMStack
 from keras_nam.baselines.transformer import TransformerEncoder
 from keras_nam.baselines.transformer import XLNetEncoder
+from keras_nam.baselines.universal_transformer import UniversalTransformerEncoder
 from keras_nam.layers.ibert import IBERTEncoder
 
 # From names to layers, and the arguments that tell them apart.
@@ -22,6 +23,7 @@ ENCODERS = {
     "alibi": (TransformerEncoder, {"positions": "alibi"}),
     "no_positions": (TransformerEncoder, {"positions": None}),
     "xlnet": (XLNetEncoder, {}),
+    "universal": (UniversalTransformerEncoder, {}),
     "lstm_attention": (LSTMAttentionEncoder, {}),
     "lstm": (LSTMStack, {}),
     "cnn": (ConvolutionalEncoder, {}),

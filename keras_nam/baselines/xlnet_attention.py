@@ -80,13 +80,14 @@ class XLNetAttention(PositionAwareAttention):
 
     def _sinusoids(self, length):
         """`R` of the distances from `length - 1` down to `1 - length`."""
-        rates = 10000.0 ** (-2.0 * np.arange(self.width // 2) / self.width)
+        rates = 10000.0 ** (-2.0 * np.arange((self.width + 1) // 2) / self.width)
         count = ops.maximum(2 * length - 1, 0)
         wide = keras.backend.result_type(self.compute_dtype, "float32")
         distances = ops.cast(length - 1 - ops.arange(count), wide)
         angles = distances[:, None] * rates.astype(wide)
         sinusoids = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
-        return ops.cast(sinusoids, self.compute_dtype)
+        # An odd width leaves one out.
+        return ops.cast(sinusoids[:, : self.width], self.compute_dtype)
 
 
 def _align(by_distance, length):

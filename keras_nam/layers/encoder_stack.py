@@ -83,7 +83,7 @@ class EncoderStack(keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name=f"block_{i}",
             )
-            for i in range(self.num_layers)
+            for i in range(self.num_blocks)
         )
         for block in self.blocks:
             block.build(shape)
@@ -92,9 +92,19 @@ class EncoderStack(keras.layers.Layer):
     def call(self, inputs, padding_mask=None, training=None, mask=None):
         mask = padding_of(inputs, padding_mask, mask)
         x = self.embed_order(clear_masked(inputs, mask), mask, training)
+        x = self.run_blocks(x, mask, training)
+        return x if self.output_norm is None else self.output_norm(x)
+
+    @property
+    def num_blocks(self):
+        """How many blocks with weights of their own there are."""
+        return self.num_layers
+
+    def run_blocks(self, x, mask, training):
+        """Returns what the last block makes of the inputs of the first one."""
         for block in self.blocks:
             x = block(x, padding_mask=mask, training=training)
-        return x if self.output_norm is None else self.output_norm(x)
+        return x
 
     def build_order(self, inputs_shape):
         """Builds what `embed_order` uses and returns the shape of its outputs."""

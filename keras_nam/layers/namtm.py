@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
+from keras_nam.layers.any_length import AnyLengthRNN
 from keras_nam.layers.namtm_cell import NAMTMCell
-from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops.lstm_scan import lstm_scan
 from keras_nam.ops.tape_scan import tape_scan
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class NAMTM(MemoryRNN):
+class NAMTM(AnyLengthRNN):
     """Neural attention memory Turing machine: tapes with reading and writing heads.
 
     An LSTM, the controller, sees the inputs and decides what the heads of every tape
@@ -198,23 +198,3 @@ class NAMTM(MemoryRNN):
         tape, positions, key_memory = after
         states = self.cell.as_states(tape, key_memory, positions, hidden, carry)
         return self.cell.output(reads), states
-
-    def states_before(self, sequences):
-        batch, length = ops.shape(sequences)[:2]
-        return self.cell.initial_states(batch, self._tape_length(length))
-
-    def shapes_of_states(self, sequences_shape, initial_state_shape=None):
-        length = self._tape_length(sequences_shape[1])
-        if initial_state_shape is not None and self.cell.tape_length is None:
-            tape_shape = initial_state_shape[0]
-            length = tape_shape[2] if len(tape_shape) == 4 else None
-        return self.cell.state_shapes_for(length)
-
-    def states_with(self, memory):
-        batch, _, length, _ = ops.shape(memory)
-        return [memory, *self.cell.initial_states(batch, length)[1:]]
-
-    def _tape_length(self, length):
-        if self.cell.tape_length is not None or length is None:
-            return self.cell.tape_length
-        return max(length, 1) if isinstance(length, int) else ops.maximum(length, 1)

@@ -11,7 +11,7 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_positive
-from keras_nam.layers.cell import MemoryCell
+from keras_nam.layers.any_length import AnyLengthCell
 from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.ops import unit_normalize
@@ -20,7 +20,7 @@ from keras_nam.ops.tape_step import tape_step
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
-class NAMTMCell(MemoryCell):
+class NAMTMCell(AnyLengthCell):
     """Cell class for the NAMTM layer.
 
     This class processes one step within the whole time sequence input, whereas
@@ -152,8 +152,8 @@ class NAMTMCell(MemoryCell):
         self.output_dense = self._dense(units, "output")
 
     @property
-    def state_shapes(self):
-        return self.state_shapes_for(self.tape_length)
+    def memory_length(self):
+        return self.tape_length
 
     def state_shapes_for(self, tape_length):
         """The shapes of the states of tapes of another length."""
@@ -162,25 +162,10 @@ class NAMTMCell(MemoryCell):
         memories = (cells, cells) if self.use_jump else (cells,)
         return (*memories, position, position, (self.units,), (self.units,))
 
-    @property
-    def state_size(self):
-        if self.tape_length is None:
-            return [None] * len(self.state_shapes)
-        return super().state_size
-
-    def initial_states(self, batch_size, tape_length=None):
-        tape_length = self.tape_length if tape_length is None else tape_length
-        if tape_length is None:
-            raise ValueError(
-                "A tape of unknown length has no initial state; only the layer "
-                "`NAMTM`, when it is not stateful, can take its tape's length from its "
-                "input. Received: tape_length=None"
-            )
-        *memories, read, write, hidden, carry = [
-            ops.zeros((batch_size, *shape), self.state_dtype)
-            for shape in self.state_shapes_for(tape_length)
-        ]
-        first_cell = ops.cast(ops.arange(tape_length) == 0, self.state_dtype)
+    def initial_states(self, batch_size, memory_length=None):
+        states = super().initial_states(batch_size, memory_length)
+        *memories, read, write, hidden, carry = states
+        first_cell = ops.cast(ops.arange(ops.shape(read)[-1]) == 0, read.dtype)
         return [*memories, read + first_cell, write + first_cell, hidden, carry]
 
     def build(self, input_shape):

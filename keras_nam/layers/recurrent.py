@@ -140,8 +140,8 @@ class MemoryRNN(keras.layers.RNN):
         if not self.built:
             self.build(tuple(ops.convert_to_tensor(sequences).shape))
         sequences, states, mask = self._prepare(sequences, initial_state, mask)
-        _, _, trajectory = self.run_steps(self.cell.project(sequences), states, mask)
-        return trajectory
+        projected = self.cell.project(sequences)
+        return self.run_steps(projected, states, mask, record=True)[2]
 
     def states_before(self, sequences):
         """The states before the first step of `sequences`, in their full shapes."""
@@ -276,8 +276,8 @@ class MemoryRNN(keras.layers.RNN):
         shapes = self.cell.state_shapes
         return [shapes[self.memory_index]] if len(states) == 1 else shapes
 
-    def run_steps(self, projected, states, mask, training=False):
-        """As `run`, cell by cell, with the trajectory as a third result."""
+    def run_steps(self, projected, states, mask, training=False, record=False):
+        """As `run`, cell by cell, with the trajectory as a third result if `record`."""
 
         def step(states, elements):
             projected, *valid = elements
@@ -287,7 +287,7 @@ class MemoryRNN(keras.layers.RNN):
                     ops.where(_expand(valid[0], new), new, old)
                     for new, old in zip(new_states, states, strict=True)
                 ]
-            return list(new_states), (output, trajectory)
+            return list(new_states), (output, trajectory if record else {})
 
         sequences = [projected] if mask is None else [projected, mask]
         states, (outputs, trajectory) = backend.scan(

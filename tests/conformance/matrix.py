@@ -184,6 +184,63 @@ ROWS = [
         padding=(),
         slow=True,
     ),
+    Row(
+        "ntm",
+        _recurrent(baselines.NTM, 6, 5, 4, 2, 2, 7),
+        "recurrent",
+        causal=True,
+        roundings=8,
+    ),
+    Row(
+        "dnc",
+        _recurrent(baselines.DNC, 6, 5, 4, 2, 7),
+        "recurrent",
+        causal=True,
+        roundings=8,
+    ),
+    Row(
+        "dnc mended",
+        _recurrent(
+            baselines.DNC,
+            6,
+            5,
+            4,
+            2,
+            [7, 5],
+            use_masking=True,
+            use_deallocation=True,
+            use_sharpening=True,
+        ),
+        "recurrent",
+        causal=True,
+        roundings=8,
+        slow=True,
+    ),
+    Row(
+        "stack rnn",
+        _recurrent(baselines.StackRNN, 6, 3, stack_depth=5),
+        "recurrent",
+        causal=True,
+    ),
+    Row(
+        "stack rnn any length",
+        _recurrent(baselines.StackRNN, 6, 3),
+        "recurrent",
+        causal=True,
+        padding=(),
+        slow=True,
+    ),
+    Row("ntm cell", _cell(baselines.NTMCell, 6, 5, 4), "cell", causal=True, slow=True),
+    Row(
+        "dnc cell", _cell(baselines.DNCCell, 6, 5, 4, 2), "cell", causal=True, slow=True
+    ),
+    Row(
+        "stack rnn cell",
+        _cell(baselines.StackRNNCell, 6, 3, stack_depth=5),
+        "cell",
+        causal=True,
+        slow=True,
+    ),
     Row("nam cell", _cell(layers.NAMCell, 6, 2), "cell", causal=True, slow=True),
     Row("lsam cell", _cell(layers.LSAMCell, 6, 3), "cell", causal=True, slow=True),
     Row(
@@ -341,6 +398,9 @@ ROWS = [
         padding=("left", "right"),
         slow=True,
     ),
+    Row(
+        "universal", _layer(baselines.UniversalTransformerEncoder, 2, 2, 12), slow=True
+    ),
     Row("lstm stack", _layer(baselines.LSTMStack), slow=True),
     Row("lstm attention", _layer(baselines.LSTMAttentionEncoder), slow=True),
     Row(
@@ -359,7 +419,10 @@ DOES_NOT_APPLY = {
     "masks": {
         NO_TIME: ["head"],
         "makes masks and takes none": ["tokens"],
-        "a longer sequence has a longer tape": ["namtm any length"],
+        "a longer sequence has a longer memory": [
+            "namtm any length",
+            "stack rnn any length",
+        ],
     },
     "nan under masks": {"Keras' `RNN` computes masked steps too": ["cell"]},
     "length 0": {
@@ -442,7 +505,10 @@ DOES_NOT_APPLY = {
         "has no states": [
             *(kind for kind in CALLS if kind not in ("recurrent", "cell"))
         ],
-        "a tape of any length has no shape before a call": ["namtm any length"],
+        "a memory of any length has no shape before a call": [
+            "namtm any length",
+            "stack rnn any length",
+        ],
     },
     "weighted": {"batches are normalised as a whole": ["convolutional"]},
     "trained": {"has no weights": ["sinusoids", "mean pooling"]},

@@ -109,6 +109,23 @@ MODELS = {
     ),
     "lstm_encoder": lambda: sequence_model(layers.LSTMEncoder(3)),
     "ibert_encoder": lambda: sequence_model(layers.IBERTEncoder(2, 2, 6)),
+    "ntm": lambda: sequence_model(baselines.NTM(4, 5, 3, controller_units=6)),
+    "dnc": lambda: sequence_model(
+        baselines.DNC(
+            4,
+            5,
+            3,
+            num_read_heads=2,
+            controller_units=[6, 4],
+            use_masking=True,
+            use_deallocation=True,
+            use_sharpening=True,
+        )
+    ),
+    "stack_rnn": lambda: sequence_model(baselines.StackRNN(4, num_stacks=2)),
+    "universal_transformer": lambda: sequence_model(
+        baselines.UniversalTransformerEncoder(2, 2, 6)
+    ),
     "memory_scan": scan_model,
     "token_tagger": trained_tagger,
     "sequence_classifier": lambda: classifier(mask_token=0),
