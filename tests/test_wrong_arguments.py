@@ -416,11 +416,18 @@ def documented(function, parameter):
     for base in classes(function):
         arguments = (inspect.getdoc(base) or "").partition("\nArgs:\n")[2]
         entry = re.search(
-            rf"^ {{4}}(?:\w+, )*{parameter}(?:, \w+)*:\s((?:.|\n {{8}})*)",
+            rf"^ {{4}}(?:\w+,\s+)*{parameter}(?:,\s+\w+)*:\s((?:.|\n {{8}})*)",
             re.split(r"\n(?=\S)", arguments)[0],
             re.MULTILINE,
         )
         if entry:
+            sibling = re.match(r"As in `(\w+)`", entry[1])
+            if sibling:
+                package = importlib.import_module(base.__module__.rpartition(".")[0])
+                while not hasattr(package, sibling[1]):
+                    name = package.__name__.rpartition(".")[0]
+                    package = importlib.import_module(name)
+                return documented(getattr(package, sibling[1]), parameter)
             return " ".join(entry[1].split())
     return ENTRIES[parameter]
 

@@ -18,8 +18,13 @@ class DNCCell(ControlledCell):
     """Cell class for the DNC layer.
 
     This class processes one step within the whole time sequence input, whereas
-    `keras_nam.baselines.DNC` processes the whole sequence. See there for the equations
-    and the arguments, which are the same.
+    `keras_nam.baselines.DNC` processes the whole sequence. See there for the
+    equations.
+
+    Args:
+        units, memory_size, word_size, num_read_heads, controller_units, use_masking,
+        use_deallocation, use_sharpening, mask_min, clip: As in `DNC`.
+        kernel_initializer, recurrent_initializer, bias_initializer: As in `DNC`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.

@@ -19,8 +19,13 @@ class NTMCell(ControlledCell):
     """Cell class for the NTM layer.
 
     This class processes one step within the whole time sequence input, whereas
-    `keras_nam.baselines.NTM` processes the whole sequence. See there for the equations
-    and the arguments, which are the same.
+    `keras_nam.baselines.NTM` processes the whole sequence. See there for the
+    equations.
+
+    Args:
+        units, memory_size, word_size, num_read_heads, num_write_heads,
+        controller_units, shift_range: As in `NTM`.
+        kernel_initializer, recurrent_initializer, bias_initializer: As in `NTM`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.

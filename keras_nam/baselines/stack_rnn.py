@@ -23,7 +23,11 @@ class StackRNNCell(AnyLengthCell):
 
     This class processes one step within the whole time sequence input, whereas
     `keras_nam.baselines.StackRNN` processes the whole sequence. See there for the
-    equations and the arguments, which are the same.
+    equations.
+
+    Args:
+        units, num_stacks, stack_depth, kernel_initializer, recurrent_initializer,
+        bias_initializer: As in `StackRNN`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.

@@ -189,14 +189,12 @@ ROWS = [
         _recurrent(baselines.NTM, 6, 5, 4, 2, 2, 7),
         "recurrent",
         causal=True,
-        roundings=8,
     ),
     Row(
         "dnc",
         _recurrent(baselines.DNC, 6, 5, 4, 2, 7),
         "recurrent",
         causal=True,
-        roundings=8,
     ),
     Row(
         "dnc mended",
@@ -213,7 +211,6 @@ ROWS = [
         ),
         "recurrent",
         causal=True,
-        roundings=8,
         slow=True,
     ),
     Row(

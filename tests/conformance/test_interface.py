@@ -105,6 +105,19 @@ CHANGED = {
     "gates": "shared",
     "gate_units": 5,
     "use_attention": True,
+    "memory_size": 7,
+    "word_size": 3,
+    "num_read_heads": 3,
+    "num_write_heads": 3,
+    "controller_units": [6, 3],
+    "shift_range": 2,
+    "use_masking": True,
+    "use_deallocation": True,
+    "use_sharpening": True,
+    "mask_min": 0.1,
+    "clip": 2.0,
+    "num_stacks": 5,
+    "stack_depth": 9,
 }
 CHANGED_IN = {
     layers.NAMAttention: {"use_erase": True},
@@ -120,6 +133,7 @@ NOT_TAKEN = {
     layers.LinearAttention: {"use_gates", "use_erase"},
     layers.NAMTransformerEncoder: {"feedforward"},
     baselines.XLNetEncoder: {"positions", "max_length"},
+    baselines.UniversalTransformerEncoder: {"positions", "max_length"},
 }
 
 
