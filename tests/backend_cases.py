@@ -46,6 +46,7 @@ LINES = {
     "`namtm_tagger`": ["namtm_tagger"],
     "`lsam_tagger`": ["lsam_tagger"],
     "`NTM`, `DNC`, `StackRNN`": ["ntm", "dnc", "stack_rnn"],
+    "`UniversalTransformerEncoder`": ["universal_transformer"],
     "`keras_nam.ops`": ["memory_scan"],
 }
 

@@ -81,7 +81,9 @@ class XLNetAttention(PositionAwareAttention):
     def _sinusoids(self, length):
         """`R` of the distances from `length - 1` down to `1 - length`."""
         rates = 10000.0 ** (-2.0 * np.arange((self.width + 1) // 2) / self.width)
-        count = ops.maximum(2 * length - 1, 0)
+        # A length that is known is a number, and has to stay one on JAX.
+        maximum = max if isinstance(length, int) else ops.maximum
+        count = maximum(2 * length - 1, 0)
         wide = keras.backend.result_type(self.compute_dtype, "float32")
         distances = ops.cast(length - 1 - ops.arange(count), wide)
         angles = distances[:, None] * rates.astype(wide)
