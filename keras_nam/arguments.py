@@ -349,11 +349,29 @@ def check_mask(name, mask, shape):
         )
 
 
-def check_gate(name, gate, expected, meaning):
-    """`check_shape` of what may also be one number for all, or `None`."""
+def check_segment_ids(segment_ids, shape):
+    """Raises a `ValueError` unless there is an integer for each step, or `None`."""
+    if segment_ids is None:
+        return
+    check_shape("segment_ids", segment_ids, shape, "(batch, time)")
+    ids = segment_ids if hasattr(segment_ids, "dtype") else np.asarray(segment_ids)
+    if "int" not in str(ids.dtype):
+        raise ValueError(
+            "Argument `segment_ids` must hold integers. "
+            f"Received: segment_ids.dtype={ids.dtype}"
+        )
+
+
+def check_gate(name, gate, expected, meaning, channels=None):
+    """`check_shape` of what may also be one number for all, or `None`.
+
+    With a number of `channels`, a gate may also have that many at each place.
+    """
     if isinstance(gate, (int, float)):
         check_number(name, gate, -LARGEST, LARGEST)
     elif gate is not None:
+        if channels is not None and len(_shape(name, gate)) > len(expected):
+            expected = (*expected, channels)
         check_shape(name, gate, expected, meaning)
 
 

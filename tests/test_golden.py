@@ -8,6 +8,7 @@ known name.
 
 import functools
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import golden_baselines
@@ -20,11 +21,13 @@ from backends import differentiate
 from keras import ops
 from published_heads import PositionClassifier
 from published_heads import SharedGateClassifier
+from reference_scan import step_by_step
 
 import keras_nam
 from keras_nam.layers import CosineClassifier
 from keras_nam.layers.cosine_classifier import class_mean
 from keras_nam.models import lsam as lsam_model
+from keras_nam.ops import memory_scan
 
 GOLDEN = Path(__file__).parent / "golden"
 VARIANTS = {
@@ -381,15 +384,30 @@ def golden_folder(config):
     return config.getoption("--golden", default=None) or GOLDEN
 
 
+def golden_files(folder, family):
+    """The array files in a folder, those of `memory_scan`'s family or all others."""
+    return [
+        f
+        for f in sorted(folder.glob("*.npz"))
+        if f.stem != "datasets" and f.stem.startswith("family_") == family
+    ]
+
+
 def pytest_generate_tests(metafunc):
     if "golden_file" in metafunc.fixturenames:
         folder = golden_folder(metafunc.config)
-        files = [f for f in sorted(folder.glob("*.npz")) if f.stem != "datasets"]
+        files = golden_files(folder, "form" in metafunc.fixturenames)
         metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
         # Whoever names a folder wants all of it.
         marks = [pytest.mark.slow] if folder == GOLDEN else []
         compiled = pytest.param(True, id="xla", marks=marks)
         metafunc.parametrize("jit_compile", [pytest.param(False, id="graph"), compiled])
+        if "form" in metafunc.fixturenames:
+            forms = [
+                pytest.param(form, marks=[] if form == "chunked" else marks)
+                for form in FORMS
+            ]
+            metafunc.parametrize("form", forms)
 
 
 def test_golden(golden_file, jit_compile):
@@ -449,9 +467,53 @@ def test_golden(golden_file, jit_compile):
         assert np.abs(arrays[key]).max() <= 1e-4 * scale
 
 
+FORMS = {
+    "chunked": {"chunk_size": 16},
+    "auto": {},
+    "token": {"implementation": "token"},
+    "recurrent": {"implementation": "recurrent"},
+    "portable": {"implementation": "chunked"},
+    "steps": {},
+}
+
+
+def test_golden_family(golden_file, form, jit_compile):
+    arrays = dict(np.load(golden_file))
+    inputs = {k[3:]: v for k, v in arrays.items() if k.startswith("in.")}
+    c, d = inputs.pop("c"), inputs.pop("d")
+    scan = step_by_step if form == "steps" else memory_scan
+
+    def evaluate(inputs):
+        arguments = {
+            "query": inputs["query"],
+            "key": inputs["key"],
+            "value": inputs["value"],
+            "write_gate": inputs.get("write"),
+            # What has no gate of its own erases as much as it writes, or nothing.
+            "erase_gate": inputs.get("erase", inputs.get("write", 0.0)),
+            "initial_memory": inputs["M0"],
+            "decay": inputs["log_decay"],
+            **FORMS[form],
+        }
+        scope = keras_nam.ops.PortableScope() if form == "portable" else nullcontext()
+        with scope:
+            y, memory = scan(**arguments)
+        return ops.sum(y * c) + ops.sum(memory * d), {"y": y, "M": memory}
+
+    # Laid out step by step, a graph takes long to trace.
+    outputs, (gradients,), _ = differentiate(
+        evaluate, [inputs], jit_compile=jit_compile, trace=form != "steps"
+    )
+    for key, reference in arrays.items():
+        kind, _, key = key.partition(".")
+        if kind != "in":
+            ours = {"out": outputs, "grad": gradients}[kind][key]
+            _assert_close(f"{kind}.{key}", ours, reference, 1e-4, 0.0)
+
+
 def test_the_golden_folder_is_not_empty(request):
     folder = golden_folder(request.config)
-    assert any(f.stem != "datasets" for f in folder.glob("*.npz"))
+    assert golden_files(folder, False) + golden_files(folder, True)
 
 
 def _assert_close(name, ours, reference, tolerance, floor):

@@ -39,3 +39,8 @@ def require(condition, message, tensor):
     if not isinstance(condition, jax.core.Tracer) and not bool(condition):
         raise ValueError(message)
     return tensor
+
+
+def has_accelerator():
+    """Whether tensors live on a GPU or TPU."""
+    return jax.default_backend() != "cpu"

@@ -149,6 +149,13 @@ def require(condition, message, tensor):
         return tf.identity(tensor)
 
 
+def has_accelerator():
+    """Whether tensors live on a GPU or TPU."""
+    return any(
+        x.device_type in ("GPU", "TPU") for x in tf.config.list_logical_devices()
+    )
+
+
 def exclusive(function, name):
     """Runs a function of a graph while no other one under the same name runs.
 

@@ -66,3 +66,8 @@ def require(condition, message, tensor):
     if known and not bool(condition):
         raise ValueError(message)
     return tensor
+
+
+def has_accelerator():
+    """Whether tensors live on a GPU."""
+    return ops.zeros(()).device.type != "cpu"

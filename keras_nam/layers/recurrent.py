@@ -13,6 +13,7 @@ from keras_nam.arguments import fits
 from keras_nam.layers.streaming import check_forwards
 from keras_nam.layers.streaming import check_initial_state
 from keras_nam.layers.streaming import continue_outputs
+from keras_nam.ops.segments import latest
 from keras_nam.portable_scope import in_portable_scope
 
 FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
@@ -300,15 +301,8 @@ class MemoryRNN(keras.layers.RNN):
         valid = ops.expand_dims(mask, -1)
         if self.zero_output_for_mask:
             return ops.where(valid, outputs, 0.0)
-        # Sorting puts the valid steps first; how many there are up to a step tells
-        # which of them was the last.
-        length = ops.shape(outputs)[1]
-        steps = ops.arange(length, dtype="int32")
-        sorted_steps = ops.sort(ops.where(mask, steps, length + steps), axis=1)
-        count = ops.cumsum(ops.cast(mask, "int32"), axis=1)
-        last = ops.take_along_axis(sorted_steps, ops.maximum(count - 1, 0), axis=1)
-        any_yet = count > 0
-        last = ops.expand_dims(ops.where(any_yet, last, 0), -1)
+        last, any_yet = latest(mask)
+        last = ops.expand_dims(last, -1)
         filled = ops.take_along_axis(outputs, last, axis=1)
         return ops.where(ops.expand_dims(any_yet, -1), filled, 0.0)
 

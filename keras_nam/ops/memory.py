@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_shape
+from keras_nam.backend import numbers_of
 from keras_nam.ops.precision import as_tensor
 from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
@@ -49,11 +50,12 @@ def memory_read(memory, query, read_gate=None):
     return ops.cast(value, floating_dtype(query))
 
 
-def memory_write(memory, key, value, write_gate=None, erase_gate=None):
-    """Writes to a memory: `M + (w v - e M k) k^T`.
+def memory_write(memory, key, value, write_gate=None, erase_gate=None, decay=None):
+    """Writes to a memory: `D + (w v - D (e k)) k^T`, where `D` is what is left of `M`.
 
     With `w = e = 1` and a unit key, `v` replaces what was stored under `k`, and what
-    is stored under orthogonal keys stays untouched.
+    is stored under orthogonal keys stays untouched. With a decay `a`, the memory first
+    forgets, `D = M Diag(a)`, and `D = M` without.
 
     Args:
         memory: Tensor of shape `(..., value_dim, key_dim)`, usually
@@ -61,10 +63,13 @@ def memory_write(memory, key, value, write_gate=None, erase_gate=None):
         key: Tensor of shape `(..., key_dim)`. It is used as it is: pass it through
             `unit_normalize` first.
         value: Tensor of shape `(..., value_dim)`.
-        write_gate: Tensor of shape `(...)`, the write probability `w`. `None`
-            means 1.
-        erase_gate: Tensor of shape `(...)`, the erase probability `e`. `None`
-            means 1; pass `0.0` to add without erasing.
+        write_gate: Tensor of shape `(...)`, the write probability `w`, or of shape
+            `(..., value_dim)`, one for each channel. `None` means 1.
+        erase_gate: Tensor of shape `(...)`, the erase probability `e`, or of shape
+            `(..., key_dim)`, one for each channel. `None` means 1; pass `0.0` to add
+            without erasing.
+        decay: Tensor of shape `(...)` or `(..., key_dim)`, the natural logarithm of
+            `a`, not above 0. `None` means 0, a memory that keeps all.
 
     Returns:
         The new memory, of the shape and dtype of `memory`.
@@ -80,44 +85,79 @@ def memory_write(memory, key, value, write_gate=None, erase_gate=None):
     ```
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes do not fit together, or a decay is above 0.
 
-    Reference:
+    References:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
+    - [Gated Delta Networks](https://arxiv.org/abs/2412.06464)
     """
     memory = as_tensor("memory", memory)
     key, value = as_tensor("key", key), as_tensor("value", value)
     leading = leading_axes(memory)
-    check_shape("key", key, (*leading, memory.shape[-1]), "(..., key_dim)")
-    check_shape("value", value, (*leading, memory.shape[-2]), "(..., value_dim)")
-    for name, gate in (("write_gate", write_gate), ("erase_gate", erase_gate)):
-        check_gate(name, gate, leading, "(...), one number per vector")
-    wide, key, value, write_gate, erase_gate = promote(
-        memory, key, value, write_gate, erase_gate
+    value_dim, key_dim = memory.shape[-2:]
+    check_shape("key", key, (*leading, key_dim), "(..., key_dim)")
+    check_shape("value", value, (*leading, value_dim), "(..., value_dim)")
+    for name, gate, channels in (
+        ("write_gate", write_gate, value_dim),
+        ("erase_gate", erase_gate, key_dim),
+        ("decay", decay, key_dim),
+    ):
+        check_gate(
+            name, gate, leading, "(...), one number per vector or channel", channels
+        )
+    wide, key, value, write_gate, erase_gate, decay = promote(
+        memory, key, value, write_gate, erase_gate, decay
     )
+    rank = len(key.shape)
+    if decay is not None:
+        wide = forget(wide, as_channels(check_decay(decay), rank))
     if write_gate is not None:
-        value = value * write_gate[..., None]
-    erase = 1.0 if erase_gate is None else erase_gate[..., None]
-    written, _ = add_write(wide, key, value, erase, matvec(wide, key))
+        value = value * as_channels(write_gate, rank)
+    erased = key if erase_gate is None else key * as_channels(erase_gate, rank)
+    written, _ = add_write(wide, key, value, matvec(wide, erased))
     return ops.cast(written, floating_dtype(memory))
 
 
-def add_write(memory, key, value, erase, recalled):
+def add_write(memory, key, value, recalled):
     """The write itself, given what it recalls.
 
     Args:
         memory: Tensor of shape `(..., value_dim, key_dim)`.
         key: Tensor of shape `(..., key_dim)`.
         value: Tensor of shape `(..., value_dim)`, times the write gate.
-        erase: Erase gate that broadcasts against `value`.
-        recalled: Tensor of shape `(..., value_dim)`, `M k`.
+        recalled: Tensor of shape `(..., value_dim)`, what is to be erased.
 
     Returns:
-        `(memory, added)`: the new memory `M + u k^T`, and `u = w v - e M k`.
+        `(memory, added)`: the new memory `M + u k^T`, and `u`.
     """
-    added = value - erase * recalled
+    added = value - recalled
     return memory + outer(added, key), added
+
+
+def forget(memory, decay):
+    """What is left of a memory `(..., value_dim, key_dim)` after a step.
+
+    Args:
+        decay: Tensor of log decays, `(..., key_dim)` or `(..., 1)`.
+    """
+    return memory * ops.exp(ops.expand_dims(decay, -2))
+
+
+def as_channels(gate, rank):
+    """Adds an axis to a gate that has no axis of channels, as vectors of `rank` do."""
+    return gate if len(gate.shape) == rank else ops.expand_dims(gate, -1)
+
+
+def check_decay(decay):
+    """Returns log decays, or raises a `ValueError` if some are known to be above 0."""
+    numbers = numbers_of(decay)
+    if numbers is not None and (numbers > 0).any():
+        raise ValueError(
+            "Argument `decay` must be the logarithm of a probability, and so not above "
+            f"0. Received: a decay of {numbers.max()}"
+        )
+    return decay
 
 
 def matvec(matrix, vector):

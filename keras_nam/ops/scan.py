@@ -9,11 +9,17 @@ from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rank
+from keras_nam.arguments import check_segment_ids
 from keras_nam.arguments import check_shape
+from keras_nam.ops.decay import FORGETS_ALL
+from keras_nam.ops.memory import as_channels
+from keras_nam.ops.memory import check_decay
 from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 from keras_nam.ops.scan_chunked import chunked_scan
 from keras_nam.ops.scan_recurrent import recurrent_scan
+from keras_nam.ops.segments import latest
+from keras_nam.ops.segments import starts_of
 
 IMPLEMENTATIONS = ("auto", "recurrent", "chunked", "token")
 DEFAULT_CHUNK_SIZE = 32
@@ -31,28 +37,42 @@ def memory_scan(
     mask=None,
     implementation="auto",
     chunk_size=None,
+    decay=None,
+    segment_ids=None,
 ):
     """Writes to a memory and reads from it at every time step, causally.
 
-    Starting from `initial_memory`, step `t` computes
+    Starting from `initial_memory`, step `t` forgets, writes and reads:
 
-        M_t = M_{t-1} + (w_t v_t - e_t M_{t-1} k_t) k_t^T
+        D_t = M_{t-1} Diag(a_t)
+        M_t = D_t + (w_t v_t - D_t (e_t k_t)) k_t^T
         o_t = r_t M_t q_t
 
-    which is `memory_write` followed by `memory_read`. With `e = w` this is the delta
-    rule, with `e = 0` causal linear attention. All implementations give the same
-    numbers, and all run in float32 or wider whatever the dtype of the inputs.
+    which is `memory_write` followed by `memory_read`. Without a decay, `a = 1` and
+    `D_t = M_{t-1}`. The gates are numbers for each head or, but for `r`, for each of
+    its channels. All implementations give the same numbers, and all run in float32 or
+    wider whatever the dtype of the inputs. Known by names of their own are
+
+    | | `a` | `e` | `w` |
+    |---|---|---|---|
+    | linear attention | 1 | 0 | 1 |
+    | DeltaNet | 1 | `w` | per head |
+    | RetNet, Mamba-2 | per head | 0 | 1 |
+    | GLA | per channel | 0 | 1 |
+    | Gated DeltaNet | per head | `w` | per head |
+    | Kimi Delta Attention | per channel | `w` | per head |
+    | Gated DeltaNet-2 | per channel | per channel | per channel |
 
     Args:
         query: Tensor of shape `(batch, time, heads, key_dim)`. Queries and keys are
             used as they are: pass them through `unit_normalize` first.
         key: Tensor of shape `(batch, time, heads, key_dim)`.
         value: Tensor of shape `(batch, time, heads, value_dim)`.
-        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities.
-            `None` means 1.
-        erase_gate: Tensor of shape `(batch, time, heads)`, the erase probabilities.
-            `None` means 1; the number `0.0` means a memory that never erases, which
-            is cheaper.
+        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities, or
+            of shape `(batch, time, heads, value_dim)`. `None` means 1.
+        erase_gate: Tensor of shape `(batch, time, heads)`, the erase probabilities, or
+            of shape `(batch, time, heads, key_dim)`. `None` means 1; the number `0.0`
+            means a memory that never erases, which is cheaper.
         read_gate: Tensor of shape `(batch, time, heads)`, the read probabilities.
             `None` means 1.
         initial_memory: Tensor of shape `(batch, heads, value_dim, key_dim)`. `None`
@@ -65,6 +85,12 @@ def memory_scan(
             `"auto"` chooses by length.
         chunk_size: Integer, the number of steps per chunk of `"chunked"`. The result
             does not depend on it.
+        decay: Tensor of shape `(batch, time, heads)`, or of shape
+            `(batch, time, heads, key_dim)`, the natural logarithm of `a`, not above 0.
+            `None` means 0, a memory that keeps all.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences one after the other. A sequence starts with an empty memory where
+            the number changes; the first one of a row starts with `initial_memory`.
 
     Returns:
         A tuple `(outputs, final_memory)`: `(batch, time, heads, value_dim)` in the
@@ -82,14 +108,16 @@ def memory_scan(
     ```
 
     Raises:
-        ValueError: If shapes do not fit together, or `implementation` or
-            `chunk_size` is unknown.
+        ValueError: If shapes do not fit together, `implementation` or `chunk_size` is
+            unknown, or a decay is above 0.
 
     References:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     - [Parallelizing Linear Transformers with the Delta
         Rule](https://arxiv.org/abs/2406.06484)
+    - [Gated Delta Networks](https://arxiv.org/abs/2412.06464)
+    - [Kimi Linear](https://arxiv.org/abs/2510.26692)
     """
     chunk_size = check_implementation(implementation, chunk_size)
     for name, x in (("query", query), ("key", key), ("value", value)):
@@ -103,6 +131,8 @@ def memory_scan(
         read_gate,
         initial_memory,
         mask,
+        decay,
+        segment_ids,
     )
     scan = MemoryScan(implementation, chunk_size)
     if any(keras.utils.is_keras_tensor(x) for x in operands):
@@ -119,59 +149,95 @@ class MemoryScan(keras.Operation):
         self.implementation = implementation
         self.chunk_size = chunk_size
 
-    def call(self, query, key, value, write_gate, erase_gate, read_gate, memory, mask):
+    def call(
+        self,
+        query,
+        key,
+        value,
+        write_gate,
+        erase_gate,
+        read_gate,
+        memory,
+        mask,
+        decay=None,
+        segment_ids=None,
+    ):
         query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
         _check_shapes(
-            query, key, value, write_gate, erase_gate, read_gate, memory, mask
+            query,
+            key,
+            value,
+            write_gate,
+            erase_gate,
+            read_gate,
+            memory,
+            mask,
+            decay,
+            segment_ids,
         )
         dtype = floating_dtype(value)
         never_erases = isinstance(erase_gate, (int, float)) and erase_gate == 0
-        query, key, value, write, erase, read, memory = promote(
-            query, key, value, write_gate, erase_gate, read_gate, memory
+        query, key, value, write, erase, read, memory, decay = promote(
+            query,
+            key,
+            value,
+            write_gate,
+            None if never_erases else erase_gate,
+            read_gate,
+            memory,
+            decay,
         )
-        if never_erases:
-            erase = None
-        else:
-            gates = ops.ones(ops.shape(key)[:-1], key.dtype)
-            erase = gates if erase is None else erase * gates
+        mask = None if mask is None else ops.cast(mask, "bool")
+        if decay is not None:
+            decay = ops.maximum(decay, FORGETS_ALL)
 
         # What is masked or not finite is taken out, and what depends on the latter is
         # set to NaN at the end. Products of whole chunks would carry a NaN to the
         # steps before it, as 0 * NaN.
         readable = _is_finite(query, read)
-        writable = _is_finite(key, value, write, erase)
+        writable = _is_finite(key, value, write, erase, decay)
         lost, unreadable = ~writable, ~readable
         if mask is not None:
-            step = ops.cast(mask, "bool")[:, :, None]
+            step = mask[:, :, None]
             lost, unreadable = lost & step, unreadable & step
             readable, writable = readable & step, writable & step
         query, read = _keep(readable, query, read)
-        key, value, write, erase = _keep(writable, key, value, write, erase)
+        key, value, write, erase, decay = _keep(
+            writable, key, value, write, erase, decay
+        )
         if write is not None:
-            value = value * ops.expand_dims(write, -1)
+            value = value * as_channels(write, 4)
+        erased = key if erase is None else key * as_channels(erase, 4)
+        if decay is not None:
+            decay = as_channels(check_decay(decay), 4)
+        starts = None
+        if segment_ids is not None:
+            starts = starts_of(segment_ids, mask)
+            decay = ops.zeros_like(key[..., :1]) if decay is None else decay
+            decay = ops.where(starts[..., None, None], FORGETS_ALL, decay)
 
-        implementation, chunk_size = self._choose(query)
+        implementation, chunk_size = self._choose(query, decay)
         if implementation == "recurrent":
-            if erase is None:
-                erase = ops.zeros_like(key[..., 0])
+            if never_erases:
+                erased = ops.zeros_like(key)
             if memory is None:
                 memory = _zero_memory(key, value)
-            outputs, memory = recurrent_scan(query, key, value, erase, memory)
+            outputs, memory = recurrent_scan(query, key, value, erased, decay, memory)
         else:
-            outputs, memory = chunked_scan(query, key, value, erase, memory, chunk_size)
+            erased = None if never_erases else erased
+            outputs, memory = chunked_scan(
+                query, key, value, erased, decay, memory, chunk_size
+            )
         if read is not None:
             outputs = outputs * ops.expand_dims(read, -1)
-        unreadable = unreadable | (ops.cumsum(ops.cast(lost, "int32"), axis=1) > 0)
+        after_lost, lost_at_end = _reach(lost, starts)
+        unreadable = unreadable | after_lost
         outputs = ops.where(unreadable[..., None], np.nan, outputs)
-        memory = ops.where(ops.any(lost, axis=1)[..., None, None], np.nan, memory)
+        memory = ops.where(lost_at_end[..., None, None], np.nan, memory)
         return ops.cast(outputs, dtype), memory
 
-    def compute_output_spec(
-        self, query, key, value, write_gate, erase_gate, read_gate, memory, mask
-    ):
-        _check_shapes(
-            query, key, value, write_gate, erase_gate, read_gate, memory, mask
-        )
+    def compute_output_spec(self, query, key, value, *others):
+        _check_shapes(query, key, value, *others)
         batch, _, heads, key_dim = query.shape
         wide = keras.backend.result_type(value.dtype, "float32")
         return (
@@ -188,16 +254,21 @@ class MemoryScan(keras.Operation):
             "name": self.name,
         }
 
-    def _choose(self, query):
+    def _choose(self, query, decay):
         """The implementation that `"auto"` stands for, and the chunk size."""
         implementation, chunk_size = self.implementation, self.chunk_size
         length = query.shape[1]
         if implementation == "auto":
             short = length is not None and length <= LONGEST_TOKEN_SPACE
             implementation = "token" if short else "chunked"
-        if implementation == "token":
-            return implementation, None
-        return implementation, chunk_size or DEFAULT_CHUNK_SIZE
+        size = None if implementation == "token" else chunk_size or DEFAULT_CHUNK_SIZE
+        if decay is None:
+            return implementation, size
+        # How decays add up is laid out beforehand, by halves if there are many.
+        size = size or length or DEFAULT_CHUNK_SIZE
+        if decay.shape[-1] > 1:
+            size = 1 << (size - 1).bit_length()
+        return implementation, size
 
 
 def check_implementation(implementation, chunk_size):
@@ -206,12 +277,20 @@ def check_implementation(implementation, chunk_size):
     return check_optional_integer("chunk_size", chunk_size)
 
 
-def _check_shapes(query, key, value, write, erase, read, memory, mask):
+def _check_shapes(
+    query, key, value, write, erase, read, memory, mask, decay=None, segment_ids=None
+):
     steps, key_dim, value_dim = query.shape[:3], query.shape[-1], value.shape[-1]
     check_shape("key", key, query.shape, "(batch, time, heads, key_dim)")
     check_shape("value", value, (*steps, value_dim), "(batch, time, heads, value_dim)")
-    for name, gate in (("write", write), ("erase", erase), ("read", read)):
-        check_gate(f"{name}_gate", gate, steps, "(batch, time, heads)")
+    check_gate("read_gate", read, steps, "(batch, time, heads)")
+    for name, gate, channels, size in (
+        ("write_gate", write, value_dim, "value_dim"),
+        ("erase_gate", erase, key_dim, "key_dim"),
+        ("decay", decay, key_dim, "key_dim"),
+    ):
+        meaning = f"(batch, time, heads) or (batch, time, heads, {size})"
+        check_gate(name, gate, steps, meaning, channels)
     if memory is not None:
         check_shape(
             "initial_memory",
@@ -221,6 +300,7 @@ def _check_shapes(query, key, value, write, erase, read, memory, mask):
         )
     if mask is not None:
         check_mask("mask", mask, steps[:2])
+    check_segment_ids(segment_ids, steps[:2])
 
 
 def _is_finite(*tensors):
@@ -238,6 +318,25 @@ def _keep(tokens, *tensors):
         return ops.where(tokens[..., None] if len(x.shape) == 4 else tokens, x, 0.0)
 
     return tuple(None if x is None else keep(x) for x in tensors)
+
+
+def _reach(lost, starts):
+    """What depends on lost tokens, `(batch, time, heads)`.
+
+    Returns:
+        `(outputs, memory)`: booleans of shape `(batch, time, heads)`, at each step, and
+        `(batch, heads)`, at the end.
+    """
+    count = ops.cumsum(ops.cast(lost, "int32"), axis=1)
+    if starts is None:
+        return count > 0, ops.any(lost, axis=1)
+    start, any_yet = latest(starts)
+    start = ops.where(any_yet, start, 0)
+    before = ops.take_along_axis(
+        count - ops.cast(lost, "int32"), start[..., None], axis=1
+    )
+    in_last = ops.expand_dims(start == start[:, -1:], -1)
+    return count > before, ops.any(lost & in_last, axis=1)
 
 
 def _zero_memory(key, value):

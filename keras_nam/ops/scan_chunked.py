@@ -1,67 +1,84 @@
 """The memory in token space, chunk by chunk.
 
-Unrolling the writes `u_t = v_t - e_t M_{t-1} k_t` inside a chunk that starts with
-memory `M` gives a unit lower triangular system over the chunk's tokens:
+Unrolling the writes `u_t = v_t - D_t x_t` of erased keys `x_t = e_t k_t` inside a chunk
+that starts with memory `M` gives a unit lower triangular system over the chunk's
+tokens. Of a memory that keeps all (`D_t = M_{t-1}`),
 
-    (I + diag(e) tril(K K^T, -1)) U = V - diag(e) K M^T
+    (I + tril(X K^T, -1)) U = V - X M^T
     O = Q M^T + tril(Q K^T) U
     M' = M + U^T K
 
-The systems of all chunks are solved at once; what is left for the loop is the linear
-recurrence of `M` from chunk to chunk. A single chunk needs no loop at all.
+and one that forgets has factors at all products and vectors (`decay.py`). The systems
+of all chunks are solved at once; what is left for the loop is the linear recurrence of
+`M` from chunk to chunk. A single chunk needs no loop at all.
 """
 
 from keras import ops
 
+from keras_nam.ops.decay import fading_in_chunks
 from keras_nam.ops.linear_recurrence import linear_recurrence
 from keras_nam.ops.memory import transpose
 from keras_nam.ops.segments import divide_up
 from keras_nam.ops.triangular import solve_unit_lower
 
 
-def chunked_scan(query, key, value, erase, memory, chunk_size):
+def chunked_scan(query, key, value, erased, decay, memory, chunk_size):
     """Scans in chunks of `chunk_size` tokens; arguments as `recurrent_scan`.
 
-    `erase=None` means a memory that never erases, `memory=None` one that starts at
+    `erased=None` means a memory that never erases, `memory=None` one that starts at
     zero, and `chunk_size=None` a single chunk.
     """
     length = ops.shape(query)[1]
-    query, key, value = (split_chunks(x, chunk_size) for x in (query, key, value))
-    scores = ops.tril(ops.matmul(query, transpose(key)))
-    added, decay = value, None
-    if erase is not None:
-        erase = split_chunks(ops.expand_dims(erase, -1), chunk_size)
-        added, decay = solve_writes(key, value, erase)
+    query, key, value, erased, decay = (
+        None if x is None else split_chunks(x, chunk_size)
+        for x in (query, key, value, erased, decay)
+    )
+    fading = fading_in_chunks(decay)
+    later = [query] if erased is None else [query, erased]
+    scores, *overlaps = fading.products(key, *later)
+    scores = ops.tril(scores)
+    added, removed = value, None
+    if erased is not None:
+        added, removed = solve_writes(*overlaps, value, fading.since_start(erased))
 
+    key = fading.until_end(key)
     if chunk_size is None:
         starts = None if memory is None else ops.expand_dims(memory, 2)
         final = None
     else:
-        starts, final = _chunk_starts(key, added, decay, memory)
+        starts, final = _chunk_starts(key, added, removed, fading.left, memory)
 
     outputs = 0.0
     if starts is not None:
-        outputs = ops.matmul(query, transpose(starts))
-        if decay is not None:
-            added = added - ops.matmul(decay, transpose(starts))
+        outputs = ops.matmul(fading.since_start(query), transpose(starts))
+        if removed is not None:
+            added = added - ops.matmul(removed, transpose(starts))
     outputs = outputs + ops.matmul(scores, added)
     if final is None:
-        final = ops.squeeze(ops.matmul(transpose(added), key), 2)
-        final = final if memory is None else memory + final
+        final = ops.matmul(transpose(added), key)
+        if starts is not None:
+            final = final + (starts if fading.left is None else starts * fading.left)
+        final = ops.squeeze(final, 2)
     return join_chunks(outputs, length), final
 
 
-def solve_writes(key, value, erase):
+def solve_writes(overlaps, value, erased):
     """Solves for what a chunk writes to a memory.
 
+    Args:
+        overlaps: Tensor of shape `(..., chunk_size, chunk_size)`, the products of
+            erased keys with keys.
+        value: Tensor of shape `(..., chunk_size, value_dim)`.
+        erased: Tensor of shape `(..., chunk_size, key_dim)`, the erased keys as they
+            look at the memory before the chunk.
+
     Returns:
-        `(added, decay)`: a chunk that starts with the memory `M` writes
-        `U = added - decay M^T`.
+        `(added, removed)`: a chunk that starts with the memory `M` writes
+        `U = added - removed M^T`.
     """
-    overlaps = ops.matmul(key, transpose(key))
-    identity = ops.eye(ops.shape(key)[-2], dtype=key.dtype)
-    system = ops.tril(erase * overlaps, -1) + identity
-    both = ops.concatenate([value, erase * key], axis=-1)
+    identity = ops.eye(ops.shape(value)[-2], dtype=value.dtype)
+    system = ops.tril(overlaps, -1) + identity
+    both = ops.concatenate([value, erased], axis=-1)
     solution = solve_unit_lower(system, both)
     width = ops.shape(value)[-1]
     if None in (value.shape[-1], solution.shape[-1]):
@@ -70,15 +87,19 @@ def solve_writes(key, value, erase):
     return ops.split(solution, [width], axis=-1)
 
 
-def _chunk_starts(key, added, decay, memory):
+def _chunk_starts(key, added, removed, left, memory):
     """The memory before each chunk, `(batch, heads, chunks, ...)`, and after all."""
     addend = ops.matmul(transpose(added), key)
-    if decay is None:
+    if removed is None and left is None:
         first = ops.zeros_like(addend[:, :, 0]) if memory is None else memory
         # Not the sum minus the addend: rounding would let the future leak in.
         sums = ops.cumsum(ops.concatenate([first[:, :, None], addend], axis=2), axis=2)
         return sums[:, :, :-1], sums[:, :, -1]
-    transition = ops.matmul(transpose(decay), key)
+    transition = ops.eye(ops.shape(key)[-1], dtype=key.dtype)
+    if left is not None:
+        transition = transition * left
+    if removed is not None:
+        transition = transition - ops.matmul(transpose(removed), key)
     if memory is None:
         memory = ops.zeros_like(addend[:, :, 0])
     starts, final = linear_recurrence(

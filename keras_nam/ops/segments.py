@@ -1,6 +1,6 @@
-"""Cutting time into segments for the loops that run their memory backwards.
+"""Cutting time into segments: for loops that run backwards, and of several sequences.
 
-Running backwards rounds anew at every step. The memory is kept once per segment, so
+Running a memory backwards rounds anew at every step. It is kept once per segment, so
 that the error never grows beyond one.
 """
 
@@ -48,3 +48,42 @@ def divide_up(number, by):
     """The quotient of non-negative integers, rounded up."""
     # Of negative numbers, some runtimes round the quotient towards zero.
     return (number + by - 1) // by
+
+
+def latest(chosen):
+    """The latest of some chosen steps, for every step.
+
+    Args:
+        chosen: Boolean tensor of shape `(batch, time)`.
+
+    Returns:
+        `(steps, any_yet)`, integers and booleans of the same shape: the latest chosen
+        step up to each step, and whether there is any. Where there is none yet, the
+        first one that is to come.
+    """
+    length = ops.shape(chosen)[1]
+    steps = ops.arange(length, dtype="int32")
+    # Sorting puts the chosen steps first; how many there are up to a step tells which
+    # of them was the last.
+    ordered = ops.sort(ops.where(chosen, steps, length + steps), axis=1)
+    count = ops.cumsum(ops.cast(chosen, "int32"), axis=1)
+    found = ops.take_along_axis(ordered, ops.maximum(count - 1, 0), axis=1)
+    return ops.where(found < length, found, 0), count > 0
+
+
+def starts_of(segment_ids, mask=None):
+    """Where the sequences of a row start, but for its first one.
+
+    Args:
+        segment_ids: Integer tensor of shape `(batch, time)`. A sequence starts where
+            the number is another one than at the valid step before.
+        mask: Boolean tensor of shape `(batch, time)`, the valid steps.
+
+    Returns:
+        Boolean tensor of shape `(batch, time)`, false at masked steps.
+    """
+    ids = ops.convert_to_tensor(segment_ids)
+    if mask is not None:
+        ids = ops.take_along_axis(ids, latest(mask)[0], axis=1)
+    before = ops.concatenate([ids[:, :1], ids[:, :-1]], axis=1)
+    return ids != before

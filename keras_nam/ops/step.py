@@ -10,7 +10,7 @@ from keras_nam.ops.memory import add_write
 from keras_nam.ops.memory import matvec
 
 
-def write_and_read(memory, query, key, value, erase):
+def write_and_read(memory, query, key, value, erased):
     """Writes and then reads, with what the adjoint needs.
 
     Args:
@@ -18,54 +18,42 @@ def write_and_read(memory, query, key, value, erase):
         query: Tensor of shape `(..., key_dim)`.
         key: Tensor of shape `(..., key_dim)`.
         value: Tensor of shape `(..., value_dim)`, times the write gate.
-        erase: Erase gate that broadcasts against `value`.
+        erased: Tensor of shape `(..., key_dim)`, the key times the erase gate.
 
     Returns:
-        `(memory, output, added, recalled)`: the new memory `M + u k^T`, what is read
-        from it with `query`, `u`, and `M k`.
+        `(memory, output, added)`: the new memory `M + u k^T`, what is read from it
+        with `query`, and `u`.
     """
-    both = ops.matmul(memory, ops.stack([key, query], axis=-1))
+    both = ops.matmul(memory, ops.stack([erased, query], axis=-1))
     recalled, before = both[..., 0], both[..., 1]
-    memory, added = add_write(memory, key, value, erase, recalled)
-    return memory, before + added * dot(key, query), added, recalled
+    memory, added = add_write(memory, key, value, recalled)
+    return memory, before + added * dot(key, query), added
 
 
-def write_and_read_adjoint(
-    memory, adjoint, query, key, added, recalled, erase, output_gradient
-):
-    """The adjoint of `write_and_read`, which takes the write back as well.
+def write_and_read_adjoint(memory, adjoint, query, key, added, erased, output_gradient):
+    """The adjoint of `write_and_read`.
 
     Args:
-        memory: The memory after the step.
-        adjoint: The gradient of the loss with respect to it.
-        query, key, added, recalled, erase: As in `write_and_read`.
+        memory: The memory before the step.
+        adjoint: The gradient of the loss with respect to that after it.
+        query, key, added, erased: As in `write_and_read`.
         output_gradient: The gradient with respect to what was read.
 
     Returns:
-        `(memory, adjoint, gradients)`: the memory before the step, the gradient with
-        respect to it, and those with respect to query, key, value and erase gate, the
-        last one summed over the value axis.
+        `(adjoint, gradients)`: the gradient with respect to the memory before the step,
+        and those with respect to query, key, value and erased key.
     """
-    memory = memory - ops.matmul(added[..., None], key[..., None, :])
     added_gradient = matvec(adjoint, key) + output_gradient * dot(key, query)
-    erased = erase * added_gradient
-    rows = ops.matmul(ops.stack([output_gradient, erased], axis=-2), memory)
+    rows = ops.matmul(ops.stack([output_gradient, added_gradient], axis=-2), memory)
     query_gradient = rows[..., 0, :] + key * dot(added, output_gradient)
-    key_gradient = (
-        ops.squeeze(ops.matmul(added[..., None, :], adjoint), -2)
-        + query * dot(added, output_gradient)
-        - rows[..., 1, :]
-    )
+    key_gradient = ops.squeeze(
+        ops.matmul(added[..., None, :], adjoint), -2
+    ) + query * dot(added, output_gradient)
     adjoint = adjoint + ops.matmul(
-        ops.stack([output_gradient, -erased], axis=-1),
-        ops.stack([query, key], axis=-2),
+        ops.stack([output_gradient, -added_gradient], axis=-1),
+        ops.stack([query, erased], axis=-2),
     )
-    erase_gradient = -dot(added_gradient, recalled)
-    return (
-        memory,
-        adjoint,
-        (query_gradient, key_gradient, added_gradient, erase_gradient),
-    )
+    return adjoint, (query_gradient, key_gradient, added_gradient, -rows[..., 1, :])
 
 
 def dot(left, right):

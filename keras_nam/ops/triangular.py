@@ -1,7 +1,7 @@
 """Unit lower triangular systems.
 
-Runtimes without an operator that solves them have matrix products. The inverse of a
-block triangular matrix is
+Runtimes without an operator that solves them have matrix products, and accelerators
+are faster at these. The inverse of a block triangular matrix is
 
     [A 0]^-1   [   A^-1          0  ]
     [C B]    = [-B^-1 C A^-1   B^-1 ]
@@ -13,6 +13,7 @@ size, for all blocks at once. This is as exact as solving row by row.
 import numpy as np
 from keras import ops
 
+from keras_nam.backend import has_accelerator
 from keras_nam.portable_scope import in_portable_scope
 
 
@@ -27,7 +28,7 @@ def solve_unit_lower(system, right):
     Returns:
         Tensor of the shape of `right`.
     """
-    if in_portable_scope():
+    if in_portable_scope() or has_accelerator():
         return ops.matmul(_invert(system), right)
     return ops.solve_triangular(system, right, lower=True)
 

@@ -7,19 +7,24 @@ import tensorflow as tf
 
 from keras_nam import layers
 from keras_nam import ops
-from keras_nam.ops.triangular import solve_unit_lower
+from keras_nam.ops import triangular
 
 LACKING = {"MatrixTriangularSolve"}
 
 
+@pytest.mark.parametrize("accelerator", [False, True])
 @pytest.mark.parametrize("size", [1, 2, 5, 32, 33, 64])
-def test_unit_lower_systems(size):
+def test_unit_lower_systems(size, accelerator, monkeypatch):
+    monkeypatch.setattr(triangular, "has_accelerator", lambda: accelerator)
     generator = np.random.default_rng(size)
     key = generator.normal(size=(3, size, 4))
     key /= np.linalg.norm(key, axis=-1, keepdims=True)
     system = np.tril(key @ key.swapaxes(-1, -2), -1) + np.eye(size)
     right = generator.normal(size=(3, size, 2))
-    found = solve_unit_lower(*(tf.constant(x, "float32") for x in (system, right)))
+    arguments = [tf.constant(x, "float32") for x in (system, right)]
+    solve = tf.function(triangular.solve_unit_lower).get_concrete_function(*arguments)
+    assert (LACKING & set(operators(solve.graph)) == LACKING) != accelerator
+    found = solve(*arguments)
     np.testing.assert_allclose(found, np.linalg.solve(system, right), atol=1e-5)
 
 

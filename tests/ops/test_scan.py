@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from keras import ops
 from keras import tree
+from reference_scan import step_by_step
 
 import keras_nam
 from keras_nam.ops import memory_attention
@@ -51,39 +52,6 @@ def draw(batch, length, heads, key_dim, value_dim, seed=0):
         "read_gate": ops.sigmoid(normal(*steps)),
         "initial_memory": normal(batch, heads, value_dim, key_dim),
     }
-
-
-def step_by_step(
-    query,
-    key,
-    value,
-    write_gate,
-    erase_gate=None,
-    read_gate=None,
-    initial_memory=None,
-    mask=None,
-):
-    batch, length, heads, key_dim = query.shape
-    memory = initial_memory
-    if memory is None:
-        memory = ops.zeros((batch, heads, value.shape[-1], key_dim))
-    outputs = []
-    for t in range(length):
-
-        def at(gate, t=t):
-            return gate if gate is None or isinstance(gate, float) else gate[:, t]
-
-        new = memory_write(
-            memory, key[:, t], value[:, t], at(write_gate), at(erase_gate)
-        )
-        output = memory_read(new, query[:, t], at(read_gate))
-        if mask is not None:
-            valid = mask[:, t, None, None]
-            new = ops.where(valid[..., None], new, memory)
-            output = ops.where(valid, output, 0.0)
-        memory = new
-        outputs.append(output)
-    return ops.stack(outputs, 1), memory
 
 
 def value_and_gradients(scan, arguments, mask, jit_compile=False, unknown=False):
