@@ -179,7 +179,7 @@ def test_every_argument_survives_get_config(row):
         assert layer_class.from_config(changed).get_config() == changed, name
 
 
-@rows("shapes")
+@rows("shapes", slow=True)
 def test_symbolic_shapes_are_those_of_eager_calls(row):
     layer = row.built(**row.with_states)
     for batch, length in ((None, None), (3, 4)):

@@ -116,7 +116,17 @@ def test_a_rounded_state_is_found(name, cell_class, monkeypatch):
 
 
 @rows("states", slow=True)
-@pytest.mark.parametrize("policy", ["float64", *POLICIES])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        "bfloat16",
+        *(
+            pytest.param(policy, marks=pytest.mark.slow)
+            for policy in ("float32", "float16", "mixed_bfloat16", "float64")
+        ),
+    ],
+)
 def test_states_and_outputs_have_the_dtypes_of_the_policy(row, policy):
     if policy == "bfloat16" and not applies("bfloat16", row):
         return
