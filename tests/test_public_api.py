@@ -25,7 +25,7 @@ NAMES = {
         "XLNetEncoder",
         "make_encoder",
     ],
-    "callbacks": ["LengthCurriculum", "MemorySummary", "SharpenHeads", "StopOnNaN"],
+    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
     "ops": [
         "PortableScope",
         "memory_attention",

@@ -57,14 +57,8 @@ class Preset:
                 tapes would not fit into memory.
         """
         task = self.card["task"]
-        check_instance("question", question, str)
-        operands = re.split(SEPARATORS.get(task, r"\s+"), question.strip())
-        inputs, _, is_answer = query(task, *operands)
-        if inputs.size > MAX_CELLS:
-            raise ValueError(
-                f"Argument `question` must take at most {MAX_CELLS} cells with its "
-                f"answer. Received: a question of {inputs.size} cells"
-            )
+        operands = self._operands(question)
+        inputs, _, is_answer = self.rows(question)
         logits = self.model(inputs, training=False)
         tokens = ops.convert_to_numpy(ops.argmax(logits, axis=-1))[is_answer > 0]
         symbols = decode(tokens, task).split()
@@ -79,6 +73,32 @@ class Preset:
             ]
             return " ".join(symbols)
         return "".join(symbols)
+
+    def rows(self, question):
+        """Makes the row of a question, to look at what the model does with it.
+
+        Args:
+            question: String, as in `answer`.
+
+        Returns:
+            A tuple `(inputs, targets, sample_weight)` of arrays of shape `(1, time)`,
+            see `keras_nam.datasets.query`.
+
+        Raises:
+            ValueError: As in `answer`.
+        """
+        rows = query(self.card["task"], *self._operands(question))
+        if rows[0].size > MAX_CELLS:
+            raise ValueError(
+                f"Argument `question` must take at most {MAX_CELLS} cells with its "
+                f"answer. Received: a question of {rows[0].size} cells"
+            )
+        return rows
+
+    def _operands(self, question):
+        check_instance("question", question, str)
+        separator = SEPARATORS.get(self.card["task"], r"\s+")
+        return re.split(separator, question.strip())
 
 
 def list_presets():
