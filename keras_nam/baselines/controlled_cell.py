@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_list
+from keras_nam.arguments import check_positive
 from keras_nam.layers.cell import MemoryCell
 from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
@@ -29,6 +30,7 @@ class ControlledCell(MemoryCell):
         heads to shapes, without the batch axis;
     - `memory_shapes`: tuple of the shapes of the memory, of what was read last,
         `(num_read_heads, word_size)`, and of further states of the heads;
+    - `directions`: string, which of these parts are the logits of where heads move;
     - `access(parts, states)`: to `(reads, new_states, trajectory)`.
 
     Args:
@@ -41,6 +43,8 @@ class ControlledCell(MemoryCell):
         kernel_initializer: Initializer for all kernels but the recurrent ones.
         recurrent_initializer: Initializer for the recurrent kernels of the controller.
         bias_initializer: Initializer for the biases of interface and output.
+        sharpness: Positive number that the logits of the directions are multiplied by,
+            outside of training.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class ControlledCell(MemoryCell):
         kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal",
         bias_initializer="zeros",
+        sharpness=1.0,
         **kwargs,
     ):
         units = check_integer("units", units)
@@ -66,6 +71,7 @@ class ControlledCell(MemoryCell):
             "controller_units", listed, object, "a list of positive integers", 1
         )
         sizes = [check_integer("controller_units", size) for size in sizes]
+        sharpness = check_positive("sharpness", sharpness)
         super().__init__(**kwargs)
         self.units = units
         self.memory_size = memory_size
@@ -75,6 +81,7 @@ class ControlledCell(MemoryCell):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.sharpness = sharpness
         self.output_size = units
         self._controller_units = sizes
 
@@ -124,7 +131,10 @@ class ControlledCell(MemoryCell):
             projected, _flat(states[1]), controller_states
         )
         interface = ops.cast(self.interface_dense(hidden), self.state_dtype)
-        reads, states, trajectory = self.access(self._parts(interface), states)
+        parts = self.parts_of(interface)
+        if self.sharpness != 1 and not training:
+            parts[self.directions] = self.sharpness * parts[self.directions]
+        reads, states, trajectory = self.access(parts, states)
         output = self.output_dense(ops.concatenate([hidden, _flat(reads)], axis=-1))
         trajectory = {**trajectory, "memory": states[0], "read": reads}
         return output, [*states, *controller_states], trajectory
@@ -140,6 +150,7 @@ class ControlledCell(MemoryCell):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
+            "sharpness": self.sharpness,
         }
 
     def _control(self, projected, reads, states):
@@ -161,7 +172,8 @@ class ControlledCell(MemoryCell):
             after += [hidden, carry]
         return ops.concatenate(outputs, axis=-1), after
 
-    def _parts(self, interface):
+    def parts_of(self, interface):
+        """What the controller says to the heads, by name."""
         shapes = self.interface_parts
         ends = itertools.accumulate(map(math.prod, shapes.values()))
         parts = ops.split(interface, list(ends)[:-1], axis=-1)

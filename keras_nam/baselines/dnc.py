@@ -46,6 +46,8 @@ class DNC(MemoryRNN):
         kernel_initializer: Initializer for all kernels but the recurrent ones.
         recurrent_initializer: Initializer for the recurrent kernels of the controller.
         bias_initializer: Initializer for the biases of interface and output.
+        sharpness: Positive number that the logits of the reading modes are multiplied
+            by, outside of training, see `keras_nam.models.choose_sharpness`.
         return_sequences: Boolean. Whether to return the output of every step.
         return_state: Boolean. Whether to return the states after the last step too.
         go_backwards: Boolean. Whether to run from the last step to the first.
@@ -100,6 +102,7 @@ class DNC(MemoryRNN):
         kernel_initializer="glorot_uniform",
         recurrent_initializer="orthogonal",
         bias_initializer="zeros",
+        sharpness=1.0,
         **kwargs,
     ):
         cell = DNCCell(
@@ -116,6 +119,7 @@ class DNC(MemoryRNN):
             kernel_initializer=kernel_initializer,
             recurrent_initializer=recurrent_initializer,
             bias_initializer=bias_initializer,
+            sharpness=sharpness,
             **self.cell_arguments(kwargs),
         )
         super().__init__(cell, **kwargs)

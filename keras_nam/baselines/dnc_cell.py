@@ -24,7 +24,8 @@ class DNCCell(ControlledCell):
     Args:
         units, memory_size, word_size, num_read_heads, controller_units, use_masking,
         use_deallocation, use_sharpening, mask_min, clip: As in `DNC`.
-        kernel_initializer, recurrent_initializer, bias_initializer: As in `DNC`.
+        kernel_initializer, recurrent_initializer, bias_initializer, sharpness: As in
+            `DNC`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -48,6 +49,8 @@ class DNCCell(ControlledCell):
     Raises:
         ValueError: As `DNC`.
     """
+
+    directions = "read_mode"
 
     def __init__(
         self,
@@ -112,10 +115,11 @@ class DNCCell(ControlledCell):
             (slots, slots),
         )
 
+    def parts_of(self, interface):
+        return super().parts_of(ops.clip(interface, -self.clip, self.clip))
+
     def access(self, parts, states):
         memory, _, usage, write_weights, read_weights, precedence, link = states
-        parts = {name: ops.clip(x, -self.clip, self.clip) for name, x in parts.items()}
-
         # What was read and is not needed any more becomes free; then comes the write.
         content = self._content(memory, parts, "write")[:, 0]
         free = ops.sigmoid(parts["free_gate"])[..., None]

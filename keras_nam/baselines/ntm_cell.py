@@ -25,7 +25,8 @@ class NTMCell(ControlledCell):
     Args:
         units, memory_size, word_size, num_read_heads, num_write_heads,
         controller_units, shift_range: As in `NTM`.
-        kernel_initializer, recurrent_initializer, bias_initializer: As in `NTM`.
+        kernel_initializer, recurrent_initializer, bias_initializer, sharpness: As in
+            `NTM`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -49,6 +50,8 @@ class NTMCell(ControlledCell):
     Raises:
         ValueError: As `NTM`.
     """
+
+    directions = "shift"
 
     def __init__(
         self,

@@ -8,11 +8,7 @@ from keras_nam.arguments import check_list
 from keras_nam.arguments import check_numbers
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_shape
-from keras_nam.layers.namtm import NAMTM
-from keras_nam.layers.namtm_cell import NAMTMCell
 from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
-
-MACHINES = {keras.saving.get_registered_name(machine) for machine in (NAMTM, NAMTMCell)}
 
 BATCH_SIZE = 32
 
@@ -24,8 +20,9 @@ def with_sharpness(model, sharpness):
     starts anew.
 
     Args:
-        model: A model that holds a `keras_nam.layers.NAMTM` or its cell. If there are
-            several, all are changed.
+        model: A model that holds a layer or a cell with a `sharpness`: a
+            `keras_nam.layers.NAMTM`, or an `NTM` or `DNC` of `keras_nam.baselines`. If
+            there are several, all are changed.
         sharpness: Positive number, see `keras_nam.layers.NAMTM`.
 
     Returns:
@@ -48,7 +45,7 @@ def with_sharpness(model, sharpness):
     config = keras.saving.serialize_keras_object(model)
     if not _set_sharpness(config, sharpness):
         raise ValueError(
-            "Argument `model` must hold a `keras_nam.layers.NAMTM` or `NAMTMCell`. "
+            "Argument `model` must hold a layer with a `sharpness`, as `NAMTM` is. "
             f"Received: model={model}"
         )
     copy = keras.saving.deserialize_keras_object(config)
@@ -67,8 +64,8 @@ def choose_sharpness(
     `keras_nam.datasets.load_task`, and never on those that are reported in the end.
 
     Args:
-        model: A model of tokens in and logits of tokens out that holds a
-            `keras_nam.layers.NAMTM` or its cell.
+        model: A model of tokens in and logits of tokens out that holds a layer with a
+            `sharpness`, see `with_sharpness`.
         inputs: Integer array of shape `(rows, time)`.
         targets: Integer array of shape `(rows, time)`.
         sample_weight: Array of shape `(rows, time)`, which is 0 outside of the answer.
@@ -120,7 +117,8 @@ def _set_sharpness(config, sharpness):
     """Writes the sharpness into all machines of a config, and tells whether any is."""
     found = False
     if isinstance(config, dict):
-        if config.get("registered_name") in MACHINES:
+        is_ours = str(config.get("registered_name")).startswith("keras_nam>")
+        if is_ours and "sharpness" in config["config"]:
             config["config"]["sharpness"] = sharpness
             found = True
         config = list(config.values())
