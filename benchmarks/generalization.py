@@ -1,0 +1,263 @@
+"""Models with a memory and others, on problems longer than those of training.
+
+    python -m benchmarks.generalization                            # what takes an hour
+    python -m benchmarks.generalization --tasks reverse --models namtm lsam --seeds 0
+    python -m benchmarks.generalization --preset paper
+
+All models of a task have about the same number of parameters, the same rows in the same
+order, and the same number of steps, those of the task's recipe; `--preset paper` takes
+the recipe, the budget and the machine of the papers. Where a model has heads, their
+sharpness is chosen on the split `"ood"`, and both are reported. Nothing is chosen on
+longer rows.
+
+Every cell, a model with a seed on a task, runs in a process of its own and is kept in
+`--out`: what is there is not run again, so that the command goes on where it was ended.
+It prints a table in Markdown of the means over the seeds and their ranges, and draws a
+plot for each task.
+"""
+
+import argparse
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+EXAMPLES = Path(__file__).parent.parent / "examples"
+# The loop of training stands among the examples, which are scripts.
+sys.path.insert(0, str(EXAMPLES))
+
+import numpy as np  # noqa: E402
+from finished_runs import finished_run  # noqa: E402
+
+TASKS = ("reverse", "reduction", "addition", "repeated_copy", "dyck", "copy")
+MODELS = (
+    "namtm",
+    "lsam",
+    "nam",
+    "lstm",
+    "dnc",
+    "ntm",
+    "stack_rnn",
+    "universal",
+    "alibi",
+)
+WITH_HEADS = ("namtm", "dnc", "ntm")
+# Lengths that are so many times the longest ones of training.
+LONGER = {4: (128, 16), 8: (64, 8)}
+GROUPS = ("ID", "OOD", "far", "4x", "8x")
+
+
+def core_of(name, width):
+    """The layers of a tagger of that width, between embedding and logits."""
+    import keras
+
+    from keras_nam import baselines
+    from keras_nam import layers
+
+    sequences = {"return_sequences": True}
+    make = {
+        "lsam": lambda: keras.layers.Bidirectional(
+            layers.LSAM(width // 2, num_heads=2, **sequences)
+        ),
+        "nam": lambda: layers.NAM(width, num_heads=4, **sequences),
+        "lstm": lambda: keras.layers.LSTM(width, **sequences),
+        "dnc": lambda: baselines.DNC(
+            width,
+            memory_size=64,
+            word_size=width // 4,
+            num_read_heads=2,
+            controller_units=width,
+            use_masking=True,
+            use_deallocation=True,
+            use_sharpening=True,
+            **sequences,
+        ),
+        "ntm": lambda: baselines.NTM(
+            width,
+            memory_size=128,
+            word_size=width // 4,
+            num_read_heads=2,
+            num_write_heads=1,
+            controller_units=width,
+            **sequences,
+        ),
+        "stack_rnn": lambda: baselines.StackRNN(width, num_stacks=8, **sequences),
+        "universal": lambda: baselines.UniversalTransformerEncoder(
+            4, 4, 4 * width, dropout=0.1
+        ),
+        "alibi": lambda: baselines.TransformerEncoder(
+            2, 4, 4 * width, positions="alibi", dropout=0.1
+        ),
+    }[name]
+    if name in ("lstm", "nam", "stack_rnn"):
+        return [make(), make()]
+    return [make()]
+
+
+def build_model(name, recipe):
+    """A model with about as many parameters as the NAM-TM of the recipe has."""
+    from keras_nam import models
+
+    arguments = recipe.model_arguments()
+    if name == "namtm":
+        return models.namtm_tagger(**arguments)
+    wanted = models.namtm_tagger(**arguments).count_params()
+    tokens = arguments["vocabulary_size"]
+
+    @functools.cache
+    def build(width):
+        return models.token_tagger(core_of(name, width), tokens, width, dropout=0.1)
+
+    # The number of parameters grows with the square of the width.
+    width = 64
+    for _ in range(4):
+        factor = (wanted / build(width).count_params()) ** 0.5
+        width = max(16, 8 * round(width * factor / 8))
+    return build(width)
+
+
+def run_cell(task, name, seed, published, steps):
+    """Trains and measures one model, and returns what is kept of it."""
+    import keras
+    from length_generalization import ROWS
+    from length_generalization import accuracy
+    from length_generalization import train
+
+    from keras_nam import datasets
+    from keras_nam import models
+    from keras_nam.models.recipes import PUBLISHED
+    from keras_nam.models.recipes import RECIPES
+    from keras_nam.models.recipes import rows_of
+
+    recipe = PUBLISHED if published else RECIPES[task]
+    keras.utils.set_random_seed(seed)
+    model = build_model(name, recipe)
+    seconds = train(model, task, steps or recipe.steps, recipe, seed, True)
+    # Every length is a new shape, which is not worth compiling for one pass.
+    model.compile(jit_compile=False)
+    machines = {"": model}
+    if name in WITH_HEADS:
+        rows = datasets.load_task(
+            task, num_examples=ROWS, seed=seed, **rows_of(task, "ood")
+        )
+        sharpness = models.choose_sharpness(model, *rows)
+        machines[f"sharpness {sharpness:g}"] = models.with_sharpness(model, sharpness)
+
+    def measure(machine):
+        splits = {"ID": "id", "OOD": "ood", "far": "far"}
+        measured = {
+            group: accuracy(machine, task, rows_of(task, split), ROWS, 64, seed)
+            for group, split in splits.items()
+        }
+        for factor, (count, batch) in LONGER.items():
+            rows = rows_of(task, "far", factor)
+            measured[f"{factor}x"] = accuracy(machine, task, rows, count, batch, seed)
+        return measured
+
+    return {
+        "parameters": model.count_params(),
+        "seconds": round(seconds, 1),
+        "accuracy": {label: measure(machine) for label, machine in machines.items()},
+    }
+
+
+def start_cell(cell):
+    """Runs a cell in a process of its own, which shows Keras' bar."""
+    command = [sys.executable, "-m", "benchmarks.generalization", "--cell"]
+    result = subprocess.run(
+        [*command, json.dumps(cell)],
+        cwd=EXAMPLES.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def table(results):
+    """Rows in Markdown: the mean over the seeds and, if they differ, the range."""
+    yield f"| task | model | parameters | {' | '.join(GROUPS)} | seconds |"
+    yield "|---" * (len(GROUPS) + 4) + "|"
+    for (task, name), cells in results.items():
+        # Sharpness is chosen for each seed: one line for what it makes of all.
+        for is_sharp in (False, True)[: 1 + (name in WITH_HEADS)]:
+            measured = [list(c["accuracy"].values())[is_sharp] for c in cells]
+            columns = []
+            for group in GROUPS:
+                values = [100 * m[group] for m in measured]
+                low, high = min(values), max(values)
+                spread = f" ({low:.0f} to {high:.0f})" if high - low >= 1 else ""
+                columns.append(f"{np.mean(values):.1f}{spread}")
+            label = f"{name}, sharp" if is_sharp else name
+            seconds = np.median([c["seconds"] for c in cells])
+            columns = [task, label, f"{cells[0]['parameters']:,}", *columns]
+            yield f"| {' | '.join(columns)} | {seconds:.0f} |"
+
+
+def plot(results, task, path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for (of, name), cells in results.items():
+        if of != task:
+            continue
+        measured = [list(cell["accuracy"].values())[-1] for cell in cells]
+        mean = [100 * np.mean([m[group] for m in measured]) for group in GROUPS]
+        style = "-o" if name == "namtm" else "--."
+        axes.plot(GROUPS, mean, style, label=name)
+    axes.set_xlabel("length of the problems")
+    axes.set_ylabel("answered without error (%)")
+    axes.set_ylim(-3, 103)
+    axes.set_title(f"{task}: mean over {len(cells)} seed(s)")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=150)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--preset", choices=["laptop", "paper"], default="laptop")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, help="default: those of the recipe")
+    parser.add_argument("--out", type=Path, default=Path("results/generalization"))
+    parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.cell is not None:
+        print("\n" + json.dumps(run_cell(**arguments.cell)))
+        return
+    results = {}
+    # Seeds outermost: a table that is broken off has all models.
+    for seed in arguments.seeds:
+        for task in arguments.tasks:
+            for name in arguments.models:
+                cell = {
+                    "task": task,
+                    "name": name,
+                    "seed": seed,
+                    "published": arguments.preset == "paper",
+                    "steps": arguments.steps,
+                }
+                file = arguments.out / arguments.preset / f"{task}-{name}-{seed}.json"
+                settings = [f"{key}={value}" for key, value in cell.items()]
+                result = finished_run(
+                    file, settings, functools.partial(start_cell, cell)
+                )
+                results.setdefault((task, name), []).append(result)
+    print(*table(results), sep="\n")
+    for task in arguments.tasks:
+        plot(results, task, arguments.out / arguments.preset / f"{task}.png")
+
+
+if __name__ == "__main__":
+    main()
