@@ -25,17 +25,9 @@ class LSAMCell(MemoryCell):
     under the same names. See `LSAM` for the equations.
 
     Args:
-        units: Positive integer, dimensionality of the output space.
-        num_heads: Positive integer, the number of memories. It divides `units`.
-        use_bias: Boolean. Whether the projection has a bias.
-        kernel_initializer: Initializer for `kernel`, the projection of the inputs to
-            `[query, key, value, write gate, read gate]`.
-        recurrent_initializer: Initializer for `recurrent_kernel`, the projection of
-            the previous output to the same.
-        bias_initializer: Initializer for `bias`.
-        kernel_regularizer: Regularizer for `kernel`.
-        recurrent_regularizer: Regularizer for `recurrent_kernel`.
-        bias_regularizer: Regularizer for `bias`.
+        units, num_heads, use_bias, kernel_initializer, recurrent_initializer,
+        bias_initializer, kernel_regularizer, recurrent_regularizer,
+        bias_regularizer: As in `LSAM`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -57,8 +49,7 @@ class LSAMCell(MemoryCell):
     ```
 
     Raises:
-        ValueError: If a size is not a positive integer, or `num_heads` does not
-            divide `units`.
+        ValueError: As `LSAM`.
     """
 
     def __init__(

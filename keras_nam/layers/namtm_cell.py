@@ -27,28 +27,11 @@ class NAMTMCell(AnyLengthCell):
     under the same names. See `NAMTM` for the equations and the variants.
 
     Args:
-        units: Positive integer, dimensionality of the output space and of the
-            controller, an LSTM.
-        num_tapes: Positive integer, the number of independent tapes.
-        tape_length: Positive integer, the number of cells of a tape. `None` means
-            that of the states that the cell is called with.
-        tape_dim: Positive integer, the size of a cell. `None` means
-            `units // num_tapes`, which `num_tapes` has to divide then.
-        use_jump: Boolean. Whether heads can jump to positions stored under keys.
-        use_shift: Boolean. Whether heads can move to the neighbouring cells.
-        use_erase: Boolean. Whether a write erases what stood in its place.
-        use_gates: Boolean. Whether reads, writes and erasures have probabilities.
-        kernel_initializer: Initializer for the kernels of the projections and of the
-            controller.
-        recurrent_initializer: Initializer for the controller's recurrent kernel.
-        bias_initializer: Initializer for the biases of the projections.
-        kernel_regularizer: Regularizer for the same kernels.
-        recurrent_regularizer: Regularizer for the controller's recurrent kernel.
-        bias_regularizer: Regularizer for the biases of the projections and of the
-            controller.
-        sharpness: Positive number that the logits of the directions are multiplied
-            by, outside of training. 1 is the paper's.
-        sharpen_training: Boolean. Whether `sharpness` acts in training as well.
+        units, num_tapes, tape_length, tape_dim, use_jump, use_shift, use_erase,
+        use_gates, kernel_initializer, recurrent_initializer, bias_initializer,
+        kernel_regularizer, recurrent_regularizer, bias_regularizer, sharpness,
+        sharpen_training: As in `NAMTM`; `tape_length=None` means the length of the
+            states that the cell is called with.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -71,9 +54,7 @@ class NAMTMCell(AnyLengthCell):
     ```
 
     Raises:
-        ValueError: If a size is not a positive integer, `num_tapes` does not divide
-            `units` while `tape_dim` is `None`, heads can neither jump nor shift, or
-            `sharpness` is not positive.
+        ValueError: As `NAMTM`.
     """
 
     def __init__(
