@@ -18,7 +18,7 @@ class MemoryCell(keras.layers.Layer):
     Subclasses set `output_size` and define
 
     - `state_shapes`: tuple of the shapes of the states, without the batch axis;
-    - `project(inputs)`: inputs of shape `(..., features)` to a tuple of tensors of
+    - `project(inputs)`: inputs of shape `(..., features)` to nested tensors of
         shape `(..., ...)`;
     - `step(projected, states, training)`: to `(output, new_states, trajectory)`,
         where `trajectory` is a dictionary of the tensors worth looking at.

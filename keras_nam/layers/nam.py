@@ -6,10 +6,13 @@ from keras import ops
 from keras import regularizers
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.cell import MemoryCell
+from keras_nam.layers.decay import KINDS
+from keras_nam.layers.decay import LogDecay
 from keras_nam.layers.recurrent import MemoryRNN
 from keras_nam.ops import memory_read
 from keras_nam.ops import memory_scan
@@ -36,10 +39,14 @@ class NAMCell(MemoryCell):
         use_erase: Boolean. Whether a write erases what was stored under its key.
         use_bias: Boolean. Whether the projections have biases.
         kernel_initializer: Initializer for `kernel`, the projection of the inputs to
-            `[query, key, value, write gate, read gate, erase gate]`.
+            `[query, key, value, write gate, read gate, erase gate, decay]`.
         bias_initializer: Initializer for `bias`.
         kernel_regularizer: Regularizer for `kernel`.
         bias_regularizer: Regularizer for `bias`.
+        decay: String, `"head"` or `"channel"`, see `NAM`. `None` means a memory that
+            keeps all.
+        write_gate: String, `"head"` or `"channel"`, see `NAM`.
+        erase_gate: String, `"head"` or `"channel"`, see `NAM`.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -75,13 +82,22 @@ class NAMCell(MemoryCell):
         bias_initializer="zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
+        decay=None,
+        write_gate="head",
+        erase_gate="head",
         **kwargs,
     ):
         units = check_integer("units", units)
         num_heads = check_integer("num_heads", num_heads)
         check_divisible("units", units, "num_heads", num_heads)
         key_dim = check_optional_integer("key_dim", key_dim)
+        check_choice("decay", decay, (*KINDS, None))
+        check_choice("write_gate", write_gate, KINDS)
+        check_choice("erase_gate", erase_gate, KINDS)
         super().__init__(**kwargs)
+        self.decay = decay
+        self.write_gate = write_gate
+        self.erase_gate = erase_gate
         self.units = units
         self.num_heads = num_heads
         self.key_dim = key_dim
@@ -95,12 +111,13 @@ class NAMCell(MemoryCell):
 
     @property
     def state_shapes(self):
-        key_dim, _, value_dim, *_ = self._head_sizes()
-        return ((self.num_heads, value_dim, key_dim),)
+        sizes = self._head_sizes()
+        return ((self.num_heads, sizes["value"], sizes["key"]),)
 
     def build(self, input_shape):
         super().build(input_shape)
-        columns = self.num_heads * sum(self._head_sizes())
+        sizes = self._head_sizes()
+        columns = self.num_heads * sum(sizes.values())
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], columns),
@@ -115,35 +132,38 @@ class NAMCell(MemoryCell):
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
             )
+        if self.decay:
+            channels = (sizes["decay"],) if self.decay == "channel" else ()
+            shape = (self.num_heads, *channels)
+            self.log_decay = LogDecay(shape, dtype=self.dtype_policy, name="decay")
+            self.log_decay.build((None, *shape))
 
     def project(self, inputs):
         dtype = self.dtype_policy.compute_dtype
         projected = ops.matmul(ops.cast(inputs, dtype), ops.cast(self.kernel, dtype))
         if self.bias is not None:
             projected = projected + ops.cast(self.bias, dtype)
-        query, key, value, *gates = split_heads(
-            projected, self.num_heads, self._head_sizes()
-        )
-        gates = [ops.sigmoid(ops.squeeze(gate, -1)) for gate in gates]
-        return unit_normalize(query), unit_normalize(key), value, *gates
+        sizes = self._head_sizes()
+        blocks = split_heads(projected, self.num_heads, sizes.values())
+        parts = dict(zip(sizes, blocks, strict=True))
+        for name in ("query", "key"):
+            parts[name] = unit_normalize(parts[name])
+        for name in list(sizes)[3:]:
+            if getattr(self, name, "head") == "head":
+                parts[name] = ops.squeeze(parts[name], -1)
+            function = self.log_decay if name == "decay" else ops.sigmoid
+            parts[name] = function(parts[name])
+        return parts
 
     def step(self, projected, states, training=False):
-        query, key, value, write_gate, read_gate, *erase_gate = projected
         (memory,) = states
-        memory = memory_write(
-            memory, key, value, write_gate, erase_gate[0] if erase_gate else 0.0
-        )
+        parts = {"erase_gate": 0.0, **projected}
+        query, read_gate = parts.pop("query"), parts.pop("read_gate")
+        memory = memory_write(memory, **parts)
         output = memory_read(memory, query, read_gate)
-        trajectory = {
-            "query": query,
-            "key": key,
-            "value": value,
-            "write_gate": write_gate,
-            "read_gate": read_gate,
-            "memory": memory,
-        }
-        if erase_gate:
-            trajectory["erase_gate"] = erase_gate[0]
+        trajectory = {**projected, "memory": memory}
+        if self.decay:
+            trajectory["decay"] = ops.exp(projected["decay"])
         return ops.reshape(output, (-1, self.units)), [memory], trajectory
 
     def get_config(self):
@@ -158,13 +178,27 @@ class NAMCell(MemoryCell):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "decay": self.decay,
+            "write_gate": self.write_gate,
+            "erase_gate": self.erase_gate,
         }
 
     def _head_sizes(self):
-        """Sizes per head: query, key, value, write, read and, if used, erase gate."""
+        """Sizes per head of what the kernel's columns compute, in their order."""
         value_dim = self.units // self.num_heads
         key_dim = self.key_dim or value_dim
-        return (key_dim, key_dim, value_dim, 1, 1, *([1] if self.use_erase else []))
+        sizes = {
+            "query": key_dim,
+            "key": key_dim,
+            "value": value_dim,
+            "write_gate": value_dim if self.write_gate == "channel" else 1,
+            "read_gate": 1,
+        }
+        if self.use_erase:
+            sizes["erase_gate"] = key_dim if self.erase_gate == "channel" else 1
+        if self.decay:
+            sizes["decay"] = key_dim if self.decay == "channel" else 1
+        return sizes
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -177,6 +211,10 @@ class NAM(MemoryRNN):
 
         M_t = M_{t-1} + (w_t v_t - e_t M_{t-1} k_t) k_t^T
         h_t = r_t M_t q_t
+
+    With a `decay`, what `M_{t-1}` stands for on the right is `M_{t-1} Diag(a_t)`, with
+    `log a = -exp(A_log) softplus(x W + dt_bias)` for the inputs `x`. Gated DeltaNet and
+    its followers are memories of this kind, whose erase gate is the write gate.
 
     The output is the concatenation of the heads' `h_t`. Nothing that is read is fed
     back, so a sequence is processed in matrix products rather than step by step. Use
@@ -192,7 +230,7 @@ class NAM(MemoryRNN):
             Without, the layer is causal linear attention.
         use_bias: Boolean. Whether the projections have biases.
         kernel_initializer: Initializer for `kernel`, the projection of the inputs to
-            `[query, key, value, write gate, read gate, erase gate]`.
+            `[query, key, value, write gate, read gate, erase gate, decay]`.
         bias_initializer: Initializer for `bias`.
         kernel_regularizer: Regularizer for `kernel`.
         bias_regularizer: Regularizer for `bias`.
@@ -207,6 +245,13 @@ class NAM(MemoryRNN):
             runtimes without loops. Needs a static length.
         implementation: String, see `keras_nam.ops.memory_scan`.
         chunk_size: Integer or `None`, see `keras_nam.ops.memory_scan`.
+        decay: String, `"head"` or `"channel"`: whether a memory forgets a part of all
+            that it holds at every step, with a decay for each head or for each of its
+            key channels. `None` means that it keeps all.
+        write_gate: String, `"head"` or `"channel"`: whether there is a probability to
+            write for each head, or for each of its value channels.
+        erase_gate: String, `"head"` or `"channel"`: whether there is a probability to
+            erase for each head, or for each of its key channels.
         **kwargs: Further arguments of `keras.layers.RNN`: `zero_output_for_mask`,
             `activity_regularizer`, `name`, `dtype`, `trainable`.
 
@@ -217,6 +262,8 @@ class NAM(MemoryRNN):
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
             the memory untouched and repeats the last output.
         training: Unused, for compatibility.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences. One starts with an empty memory where the number changes.
 
     Returns:
         - If `return_sequences`: a tensor of shape `(batch, time, units)`, else of
@@ -246,6 +293,7 @@ class NAM(MemoryRNN):
     """
 
     run_is_portable = True
+    run_takes_segments = True
 
     def __init__(
         self,
@@ -265,6 +313,9 @@ class NAM(MemoryRNN):
         unroll=False,
         implementation="auto",
         chunk_size=None,
+        decay=None,
+        write_gate="head",
+        erase_gate="head",
         **kwargs,
     ):
         chunk_size = check_implementation(implementation, chunk_size)
@@ -278,6 +329,9 @@ class NAM(MemoryRNN):
             bias_initializer=bias_initializer,
             kernel_regularizer=kernel_regularizer,
             bias_regularizer=bias_regularizer,
+            decay=decay,
+            write_gate=write_gate,
+            erase_gate=erase_gate,
             **self.cell_arguments(kwargs),
         )
         super().__init__(
@@ -292,19 +346,14 @@ class NAM(MemoryRNN):
         self.implementation = implementation
         self.chunk_size = chunk_size
 
-    def run(self, projected, states, mask, training=False):
-        query, key, value, write_gate, read_gate, *erase_gate = projected
+    def run(self, projected, states, mask, training=False, segment_ids=None):
         outputs, memory = memory_scan(
-            query,
-            key,
-            value,
-            write_gate,
-            erase_gate[0] if erase_gate else 0.0,
-            read_gate,
+            **{"erase_gate": 0.0, **projected},
             initial_memory=states[0],
             mask=mask,
             implementation=self.implementation,
             chunk_size=self.chunk_size,
+            segment_ids=segment_ids,
         )
         batch, length = ops.shape(outputs)[:2]
         return ops.reshape(outputs, (batch, length, self.cell.units)), [memory]

@@ -8,12 +8,15 @@ from keras_nam import backend
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_rank
+from keras_nam.arguments import check_segment_ids
 from keras_nam.arguments import check_states
 from keras_nam.arguments import fits
 from keras_nam.layers.streaming import check_forwards
 from keras_nam.layers.streaming import check_initial_state
+from keras_nam.layers.streaming import check_no_segments
 from keras_nam.layers.streaming import continue_outputs
 from keras_nam.ops.segments import latest
+from keras_nam.ops.segments import starts_of
 from keras_nam.portable_scope import in_portable_scope
 
 FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
@@ -26,7 +29,8 @@ class MemoryRNN(keras.layers.RNN):
     shapes and their precision under every dtype policy; an implicit mask is honoured
     together with `initial_state`; sequences of length 0 give zeros; `reset_state`
     goes back to the initial states, which need not be zeros; `trajectory` returns what
-    happened at every step; and `stream` goes on from the states of an earlier piece.
+    happened at every step; `stream` goes on from the states of an earlier piece; and
+    rows may hold several sequences, which `segment_ids` tell apart.
 
     Subclasses may override `run`, the recurrence over time, and the states that it
     starts from.
@@ -36,6 +40,8 @@ class MemoryRNN(keras.layers.RNN):
     memory_index = 0
     # Whether `run` has an equivalent in other runtimes than TensorFlow.
     run_is_portable = False
+    # Whether `run` has `segment_ids` as a last argument, for rows of several sequences.
+    run_takes_segments = False
 
     def __init__(self, cell, **kwargs):
         for name in FLAGS:
@@ -69,12 +75,13 @@ class MemoryRNN(keras.layers.RNN):
         mask=None,
         training=False,
         sequences_mask=None,
+        segment_ids=None,
     ):
         # Keras fills `mask` from an implicit mask only if `sequences` is the single
         # tensor that was passed, but it always fills `<argument>_mask`.
         mask = sequences_mask if mask is None else mask
         outputs, states = self._outputs_and_states(
-            sequences, initial_state, mask, training
+            sequences, initial_state, mask, training, segment_ids
         )
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
@@ -95,10 +102,12 @@ class MemoryRNN(keras.layers.RNN):
         mask=None,
         training=False,
         sequences_mask=None,
+        segment_ids=None,
         *,
         state,
     ):
         check_initial_state(initial_state)
+        check_no_segments(segment_ids)
         mask = sequences_mask if mask is None else mask
         *states, last_output = state
         outputs, states = self._outputs_and_states(sequences, states, mask, training)
@@ -140,7 +149,7 @@ class MemoryRNN(keras.layers.RNN):
         """
         if not self.built:
             self.build(tuple(ops.convert_to_tensor(sequences).shape))
-        sequences, states, mask = self._prepare(sequences, initial_state, mask)
+        sequences, states, mask, _ = self._prepare(sequences, initial_state, mask)
         projected = self.cell.project(sequences)
         return self.run_steps(projected, states, mask, record=True)[2]
 
@@ -172,8 +181,9 @@ class MemoryRNN(keras.layers.RNN):
         mask=None,
         training=False,
         sequences_mask=None,
+        segment_ids=None,
     ):
-        self._check_arguments(sequences, initial_state, mask)
+        self._check_arguments(sequences, initial_state, mask, segment_ids)
         state_shapes = None
         if initial_state is not None:
             state_shapes = [tuple(x.shape) for x in tree.flatten(initial_state)]
@@ -205,26 +215,37 @@ class MemoryRNN(keras.layers.RNN):
     def from_config(cls, config):
         return cls(**config)
 
-    def _outputs_and_states(self, sequences, initial_state, mask, training):
+    def _outputs_and_states(
+        self, sequences, initial_state, mask, training, segment_ids=None
+    ):
         """The outputs of all steps, and the states after the last one."""
-        sequences, states, mask = self._prepare(sequences, initial_state, mask)
+        sequences, states, mask, segment_ids = self._prepare(
+            sequences, initial_state, mask, segment_ids
+        )
         # TensorFlow's own optimizer divides by the number of rows that it knows.
         if 0 in sequences.shape[:2]:
             shape = (*ops.shape(sequences)[:2], self.cell.output_size)
             outputs = ops.zeros(shape, self.compute_dtype)
         else:
             projected = self.cell.project(sequences)
-            by_steps = in_portable_scope() and not self.run_is_portable
-            run = self.run_steps if self.unroll or by_steps else self.run
-            outputs, states, *_ = run(projected, states, mask, training)
+            arguments = [projected, states, mask, training]
+            by_steps = self.unroll or (in_portable_scope() and not self.run_is_portable)
+            if segment_ids is not None and self.run_takes_segments and not by_steps:
+                arguments.append(segment_ids)
+            elif segment_ids is not None:
+                by_steps = True
+                starts = starts_of(segment_ids, mask)
+                arguments.append((starts, self.states_before(sequences)))
+            run = self.run_steps if by_steps else self.run
+            outputs, states, *_ = run(*arguments)
             outputs = ops.cast(outputs, self.compute_dtype)
         if mask is not None:
             outputs = self._fill_masked(outputs, mask)
         return outputs, states
 
-    def _prepare(self, sequences, initial_state, mask):
+    def _prepare(self, sequences, initial_state, mask, segment_ids=None):
         """Checks and converts what a call was given, and turns time around."""
-        self._check_arguments(sequences, initial_state, mask)
+        self._check_arguments(sequences, initial_state, mask, segment_ids)
         sequences = ops.cast(sequences, self.compute_dtype)
         if initial_state is not None:
             states = tree.flatten(initial_state)
@@ -243,10 +264,12 @@ class MemoryRNN(keras.layers.RNN):
             sequences = ops.where(ops.expand_dims(mask, -1), sequences, 0.0)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
-            mask = None if mask is None else ops.flip(mask, axis=1)
-        return sequences, states, mask
+            mask, segment_ids = (
+                None if x is None else ops.flip(x, axis=1) for x in (mask, segment_ids)
+            )
+        return sequences, states, mask, segment_ids
 
-    def _check_arguments(self, sequences, initial_state, mask):
+    def _check_arguments(self, sequences, initial_state, mask, segment_ids=None):
         check_rank("sequences", sequences, 3, "(batch, time, features)")
         batch, length = tuple(sequences.shape)[:2]
         if self.unroll and length is None:
@@ -256,6 +279,7 @@ class MemoryRNN(keras.layers.RNN):
             )
         if mask is not None:
             check_mask("mask", tree.flatten(mask)[0], (batch, length))
+        check_segment_ids(segment_ids, (batch, length))
         if initial_state is not None:
             states = tree.flatten(initial_state)
             check_states(type(self).__name__, states, self._shapes_of(states))
@@ -277,11 +301,22 @@ class MemoryRNN(keras.layers.RNN):
         shapes = self.cell.state_shapes
         return [shapes[self.memory_index]] if len(states) == 1 else shapes
 
-    def run_steps(self, projected, states, mask, training=False, record=False):
-        """As `run`, cell by cell, with the trajectory as a third result if `record`."""
+    def run_steps(
+        self, projected, states, mask, training=False, segments=None, record=False
+    ):
+        """As `run`, cell by cell, with the trajectory as a third result if `record`.
+
+        Rows of several sequences have `segments`, booleans of shape `(batch, time)`
+        where one starts, and the states that it starts with.
+        """
 
         def step(states, elements):
-            projected, *valid = elements
+            projected, valid, start = elements
+            if start:
+                states = [
+                    ops.where(_expand(start[0], old), new, old)
+                    for new, old in zip(segments[1], states, strict=True)
+                ]
             output, new_states, trajectory = self.cell.step(projected, states, training)
             if valid:
                 new_states = [
@@ -290,7 +325,8 @@ class MemoryRNN(keras.layers.RNN):
                 ]
             return list(new_states), (output, trajectory if record else {})
 
-        sequences = [projected] if mask is None else [projected, mask]
+        valid, start = [] if mask is None else [mask], list((segments or ())[:1])
+        sequences = [projected, valid, start]
         states, (outputs, trajectory) = backend.scan(
             step, list(states), _swap_batch_and_time(sequences), unroll=self.unroll
         )

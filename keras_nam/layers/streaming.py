@@ -64,6 +64,15 @@ def check_initial_state(initial_state):
         )
 
 
+def check_no_segments(segment_ids):
+    """Raises a `ValueError` if a stream is to hold several sequences in a row."""
+    if segment_ids is not None:
+        raise ValueError(
+            "with `segment_ids` a piece would have to know in which sequence the one "
+            "before ended"
+        )
+
+
 def continue_outputs(layer, outputs, mask, last_output):
     """Makes outputs of a recurrent layer go on from those of the piece before.
 

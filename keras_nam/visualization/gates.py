@@ -7,14 +7,15 @@ from keras_nam.visualization.arguments import get_trajectory
 from keras_nam.visualization.figures import SEQUENTIAL
 from keras_nam.visualization.figures import plot_rows
 
-GATES = ("read_gate", "write_gate", "erase_gate")
+GATES = ("read_gate", "write_gate", "erase_gate", "decay")
 
 
 def plot_gates(trajectory, example=0, tokens=None):
     """Plots how far the gates of heads or tapes are open over time.
 
-    A panel of the figure is a gate, read, write or erase, as far as the layer has
-    them; it is a heat map of heads or tapes by steps, from 0, closed, to 1, open.
+    A panel of the figure is a gate, read, write or erase, or what a step leaves of the
+    memory, as far as the layer has them; it is a heat map of heads or tapes by steps,
+    from 0, closed, to 1, open. Of gates for each channel, it shows the mean.
 
     Args:
         trajectory: What `keras_nam.visualization.trajectory` returns, or a tuple of
@@ -49,7 +50,8 @@ def plot_gates(trajectory, example=0, tokens=None):
     values = get_example(trajectory, example)
     tokens = check_tokens(tokens, len(values[gates[0]]))
     gates = {
-        name.replace("_", " "): blank_masked(values[name], values) for name in gates
+        name.replace("_", " "): blank_masked(_mean_of_channels(values[name]), values)
+        for name in gates
     }
     return plot_rows(
         gates,
@@ -59,3 +61,7 @@ def plot_gates(trajectory, example=0, tokens=None):
         tokens,
         masked="mask" in values,
     )
+
+
+def _mean_of_channels(gate):
+    return gate if gate.ndim == 2 else gate.mean(axis=-1)

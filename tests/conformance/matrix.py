@@ -158,6 +158,20 @@ ROWS = [
         causal=True,
         slow=True,
     ),
+    Row(
+        "nam decay",
+        _recurrent(
+            layers.NAM,
+            6,
+            2,
+            4,
+            decay="channel",
+            write_gate="channel",
+            erase_gate="channel",
+        ),
+        "recurrent",
+        causal=True,
+    ),
     Row("lsam", _recurrent(layers.LSAM, 6, 3), "recurrent", causal=True),
     *(
         Row(
@@ -239,6 +253,13 @@ ROWS = [
         slow=True,
     ),
     Row("nam cell", _cell(layers.NAMCell, 6, 2), "cell", causal=True, slow=True),
+    Row(
+        "nam cell decay",
+        _cell(layers.NAMCell, 6, 2, decay="head"),
+        "cell",
+        causal=True,
+        slow=True,
+    ),
     Row("lsam cell", _cell(layers.LSAMCell, 6, 3), "cell", causal=True, slow=True),
     Row(
         "namtm cell",
@@ -483,8 +504,10 @@ DOES_NOT_APPLY = {
         "has no dense layer or embedding of Keras inside": [
             "nam",
             "nam no erase",
+            "nam decay",
             "lsam",
             "nam cell",
+            "nam cell decay",
             "lsam cell",
             "lstm",
             "lstm one way",

@@ -97,6 +97,12 @@ def test_gates_show_every_gate():
         assert axes.get_ylabel() == "tape"
     del values["erase_gate"]
     assert len(panels(plot_gates(values))) == 2
+    layer = layers.NAM(6, num_heads=2, decay="channel")
+    x = np.ones((1, 5, 4), "float32")
+    *_, panel = panels(plot_gates((layer, x)))
+    assert panel.get_title() == "decay"
+    shown = trajectory(layer, x)["decay"][0].mean(axis=-1).T
+    np.testing.assert_allclose(panel.get_images()[0].get_array(), shown, rtol=1e-6)
 
 
 def test_memory_shows_chosen_steps_on_one_scale():

@@ -1,0 +1,116 @@
+"""Layers that forget, with gates for each channel, and rows of several sequences."""
+
+import keras
+import numpy as np
+import pytest
+from backends import differentiate
+from keras import ops
+
+from keras_nam import layers
+
+CHANNELS = {"decay": "channel", "write_gate": "channel", "erase_gate": "channel"}
+LENGTHS = (5, 8, 1, 3)
+IDS = np.repeat([3, 1, 2, 1], LENGTHS)[None]
+
+
+def draw(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("kind", ["head", "channel"])
+@pytest.mark.parametrize("use_erase", [True, False])
+def test_the_cell_computes_what_the_layer_does(kind, use_erase):
+    arguments = {"decay": kind, "write_gate": kind, "erase_gate": kind}
+    layer = layers.NAM(6, 2, 4, use_erase=use_erase, return_sequences=True, **arguments)
+    x = draw(2, 9, 5)
+    outputs = layer(x)
+    cell = layers.NAMCell.from_config(layer.cell.get_config())
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    rnn.build(x.shape)
+    rnn.set_weights(layer.get_weights())
+    np.testing.assert_allclose(rnn(x), outputs, atol=1e-5)
+    assert layer.get_config()["decay"] == kind
+    steps = layer.trajectory(x)
+    channels = {"decay": 4, "write_gate": 3, "erase_gate": 4}
+    for name, size in channels.items():
+        if name in steps:
+            expected = (2, 9, 2, size) if kind == "channel" else (2, 9, 2)
+            assert steps[name].shape == expected
+            assert 0.0 < np.min(steps[name]) <= np.max(steps[name]) < 1.0
+
+
+def test_a_new_layer_forgets_at_many_rates():
+    layer = layers.NAM(64, num_heads=64, decay="head")
+    decay = layer.trajectory(np.zeros((1, 1, 4), "float32"))["decay"][0, 0]
+    # What is left after a hundred steps.
+    left = np.asarray(decay) ** 100
+    assert 0.0 <= np.min(left) < 0.1 < 0.6 < np.max(left) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "unroll"),
+    [
+        (lambda **k: layers.NAM(6, 2, **k), False),
+        (lambda **k: layers.NAM(6, 2, **CHANNELS, **k), False),
+        (lambda **k: layers.NAM(6, 2, **CHANNELS, **k), True),
+        (lambda **k: layers.LSAM(6, 2, **k), False),
+        (lambda **k: layers.NAMTM(6, 2, tape_length=4, **k), False),
+    ],
+    ids=["nam", "nam-decay", "nam-unrolled", "lsam", "namtm"],
+)
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_packed_rows_are_rows_alone(make, unroll, go_backwards):
+    if unroll and go_backwards:
+        pytest.skip("as the others")
+    layer = make(return_sequences=True, go_backwards=go_backwards, unroll=unroll)
+    x = draw(1, sum(LENGTHS), 4)
+    layer.build(x.shape)
+
+    def packed(x):
+        outputs = layer(x, segment_ids=IDS)
+        return ops.sum(outputs**2), outputs
+
+    def alone(x):
+        parts = ops.split(x, np.cumsum(LENGTHS)[:-1], axis=1)
+        outputs = [layer(part) for part in parts]
+        outputs = outputs[::-1] if go_backwards else outputs
+        outputs = ops.concatenate(outputs, axis=1)
+        return ops.sum(outputs**2), outputs
+
+    variables = layer.trainable_variables
+    ours, (gradient,), ours_weights = differentiate(packed, [x], variables, trace=False)
+    expected, (reference,), weights = differentiate(alone, [x], variables, trace=False)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+    for a, b in zip([gradient, *ours_weights], [reference, *weights], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * max(1.0, np.abs(b).max()))
+
+
+def test_packed_rows_with_masks_and_in_a_functional_model(tmp_path):
+    inputs, ids = keras.Input((None, 4)), keras.Input((None,), dtype="int32")
+    layer = layers.NAM(6, 2, decay="head", return_sequences=True)
+    model = keras.Model([inputs, ids], layer(inputs, segment_ids=ids))
+    x = draw(1, sum(LENGTHS), 4)
+    expected = model([x, IDS])
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again([x, IDS]), expected)
+    # A masked step is no boundary.
+    spread, holes = np.insert(x, [2, 5], np.nan, axis=1), np.insert(IDS, [2, 5], 9, 1)
+    outputs = layer(spread, mask=holes != 9, segment_ids=holes)
+    np.testing.assert_allclose(outputs[holes != 9], expected[0], atol=1e-5)
+
+
+def test_wrong_arguments():
+    for name in ("decay", "write_gate", "erase_gate"):
+        for layer_class in (layers.NAM, layers.NAMCell):
+            with pytest.raises(ValueError, match=rf"`{name}` must be one of.*Received"):
+                layer_class(4, **{name: "row"})
+    layer = layers.NAM(4)
+    with pytest.raises(ValueError, match="`segment_ids` must have shape"):
+        layer(draw(2, 3, 4), segment_ids=np.zeros((2, 4), int))
+    with pytest.raises(ValueError, match="which sequence the one before ended"):
+        layer.stream(
+            draw(2, 3, 4),
+            segment_ids=np.zeros((2, 3), int),
+            state=layer.initial_stream_state(2),
+        )
