@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-matrix test-rest test-all test-torch test-oldest bench lint clean
+.PHONY: help demo test test-matrix test-rest test-all test-torch test-oldest bench docs lint \
+	clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 14
@@ -50,6 +51,10 @@ test-oldest: $(VENV)-oldest/installed  ## on the oldest packages that setup.py n
 bench: $(VENV)-bench/installed  ## times the layers beside their peers
 	$(VENV)-bench/bin/python -m benchmarks $(BENCH_ARGUMENTS)
 
+docs: $(VENV)-docs/installed  ## builds the pages into build/site, and tests them
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build
+	$(VENV)-docs/bin/python -m pytest tests/docs
+
 lint: $(VENV)/installed  ## checks style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +69,7 @@ OLDEST := $(shell sed -n 's/>=/==/g; s/.*install_requires=\[\(.*\)\],/\1/p' setu
 $(VENV)-torch/installed: PACKAGES += torch
 $(VENV)-oldest/installed: PACKAGES := --editable . $(OLDEST) \
 	hypothesis pytest pytest-timeout pytest-xdist
+$(VENV)-docs/installed: PACKAGES := --editable ".[docs]"
 $(VENV)-bench/installed: PACKAGES := --editable ".[plots]" -r benchmarks/requirements.txt
 $(VENV)-bench/installed: benchmarks/requirements.txt
 

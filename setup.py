@@ -31,6 +31,13 @@ EXTRAS["test"] = sorted(
     | {"hypothesis", "jax", "pytest>=8", "pytest-timeout", "pytest-xdist", "ruff"}
 )
 EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
+# What `make docs` builds the pages with, runs their tutorials, and tests both.
+EXTRAS["docs"] = sorted(
+    {*EXTRAS["images"], *EXTRAS["plots"], *EXTRAS["tuner"]}
+    | {"ipykernel", "jupytext", "latex2mathml", "mkdocs-material>=9.6,<10"}
+    | {"mkdocstrings-python>=2", "nbconvert", "playwright", "pytest>=8"}
+    | {"pytest-timeout", "ruff"}
+)
 
 
 def readme():

@@ -22,8 +22,7 @@ class NAMTM(AnyLengthRNN):
         y  = p_r X^T rho^                                 read from the tape
         K <- K + (p_w omega - p_e K k^) k^^T              store the position under a key
         j  = K q^                                         look a position up
-        omega, rho <- d_previous, d_stay, d_next, d_jump  shares of the neighbours, the
-                                                          position itself, and j
+        omega, rho <- d_previous, d_stay, d_next, d_jump    shares of moved positions, j
 
     and maps the `y` of all tapes to the output. Both `X` and `K` are neural attention
     memories. Nothing that is read is fed back to the controller, so only the controller

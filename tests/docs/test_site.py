@@ -1,0 +1,89 @@
+"""The site that `make docs` has built: all names, links that lead somewhere, no net."""
+
+import inspect
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+from urllib.parse import urljoin
+from urllib.parse import urlsplit
+
+import pytest
+
+import keras_nam
+
+SITE = Path(__file__).parents[2] / "build" / "site"
+NAMES = [
+    f"{package}.{name}"
+    for package in sorted(set(keras_nam.__all__) - {"__version__"})
+    for name in sorted(getattr(keras_nam, package).__all__)
+]
+
+
+class Page(HTMLParser):
+    """What a page links to, what it loads, and the places that links may lead to."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.text = path.read_text()
+        self.links, self.loaded, self.anchors = [], [], {""}
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.add(attributes.get("id"))
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif tag == "link":
+            self.loaded.append(attributes["href"])
+        elif source := attributes.get("src"):
+            self.loaded.append(source)
+
+
+@pytest.fixture(scope="module")
+def pages():
+    pages = [Page(path) for path in SITE.glob("**/*.html") if path.name != "404.html"]
+    assert len(pages) > len(NAMES)
+    return {"/" + str(page.path.relative_to(SITE)): page for page in pages}
+
+
+def test_links_lead_somewhere(pages):
+    lost = []
+    for here, page in pages.items():
+        for link in page.links + page.loaded:
+            target = urlsplit(urljoin(f"//site{here}", link))
+            if target.netloc != "site":
+                continue
+            path = unquote(target.path)
+            path += "index.html" if path.endswith("/") else ""
+            there = pages.get(path)
+            anchor = unquote(target.fragment)
+            if not (SITE / path[1:]).is_file() or (
+                there and anchor not in there.anchors
+            ):
+                lost.append(f"{here}: {link}")
+    assert not lost
+
+
+def test_nothing_is_loaded_from_the_net(pages):
+    for page in pages.values():
+        assert not [url for url in page.loaded if urlsplit(url).netloc]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_has_a_page(pages, name):
+    package, member = name.split(".")
+    page = pages[f"/api/{package}/{member}/index.html"]
+    assert f"keras_nam.{name}" in page.anchors
+    thing = getattr(getattr(keras_nam, package), member)
+    if callable(thing):
+        assert "Source code in" in page.text
+        for heading in ("Args", "Call arguments", "Returns", "Raises"):
+            if f"\n{heading}:\n" in (inspect.getdoc(thing) or ""):
+                assert f"<strong>{heading}</strong>" in page.text
+
+
+def test_equations_are_rendered(pages):
+    for page in pages.values():
+        assert 'class="arithmatex"' not in page.text
+    assert "<math" in pages["/api/layers/NAMTM/index.html"].text
