@@ -7,17 +7,23 @@ from keras import ops
 from keras import regularizers
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_rate
+from keras_nam.arguments import check_segment_ids
 from keras_nam.arguments import fits
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.attention_masks import source_mask
+from keras_nam.layers.decay import KINDS
+from keras_nam.layers.decay import LogDecay
 from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.streaming import check_no_segments
 from keras_nam.ops.attention import memory_attention
 from keras_nam.ops.normalization import unit_normalize
 from keras_nam.ops.scan import memory_scan
+from keras_nam.ops.segments import ids_of_valid
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -64,6 +70,10 @@ class NAMAttention(keras.layers.Layer):
         kernel_constraint: Constraint for the kernels.
         bias_constraint: Constraint for the biases.
         seed: Integer, the seed of dropout.
+        decay: String, `"head"` or `"channel"`, see `NAM`. A layer that forgets is always
+            causal, too. `None` means a memory that keeps all.
+        write_gate: String, `"head"` or `"channel"`, see `NAM`.
+        erase_gate: String, `"head"` or `"channel"`, see `NAM`.
 
     Call arguments:
         query: Tensor of shape `(batch, target, features)`.
@@ -87,6 +97,9 @@ class NAMAttention(keras.layers.Layer):
         return_attention_scores: Not available, there are none: `return_memory=True`
             returns what takes their place.
         training: Boolean. Whether dropout is active.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences. One starts with an empty memory where the number changes. Needs
+            `use_causal_mask=True`.
 
     Returns:
         - A tensor of shape `(batch, target, features)`, or with the last axis or axes
@@ -133,6 +146,9 @@ class NAMAttention(keras.layers.Layer):
         kernel_constraint=None,
         bias_constraint=None,
         seed=None,
+        decay=None,
+        write_gate="head",
+        erase_gate="head",
         **kwargs,
     ):
         num_heads = check_integer("num_heads", num_heads)
@@ -159,6 +175,9 @@ class NAMAttention(keras.layers.Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.seed = check_optional_integer("seed", seed, at_least=0)
+        self.decay = check_choice("decay", decay, (*KINDS, None))
+        self.write_gate = check_choice("write_gate", write_gate, KINDS)
+        self.erase_gate = check_choice("erase_gate", erase_gate, KINDS)
 
     def build(self, query_shape, value_shape, key_shape=None):
         key_shape = value_shape if key_shape is None else key_shape
@@ -167,12 +186,18 @@ class NAMAttention(keras.layers.Layer):
         self.query_dense = self._project("query", query_shape, key)
         self.key_dense = self._project("key", key_shape, key)
         self.value_dense = self._project("value", value_shape, value)
-        heads = (self.num_heads,)
         if self.use_gates:
-            self.write_dense = self._project("write_gate", value_shape, heads)
-            self.read_dense = self._project("read_gate", query_shape, heads)
+            write = value if self.write_gate == "channel" else value[:1]
+            self.write_dense = self._project("write_gate", value_shape, write)
+            self.read_dense = self._project("read_gate", query_shape, value[:1])
         if self.use_erase:
-            self.erase_dense = self._project("erase_gate", value_shape, heads)
+            erase = key if self.erase_gate == "channel" else key[:1]
+            self.erase_dense = self._project("erase_gate", value_shape, erase)
+        if self.decay:
+            decay = key if self.decay == "channel" else key[:1]
+            self.decay_dense = self._project("decay", value_shape, decay)
+            self.log_decay = LogDecay(decay, dtype=self.dtype_policy, name="log_decay")
+            self.log_decay.build((None, *decay))
         if self.dropout:
             self.dropout_layer = keras.layers.Dropout(
                 self.dropout, dtype=self.dtype_policy, seed=self.seed, name="dropout"
@@ -200,8 +225,11 @@ class NAMAttention(keras.layers.Layer):
         return_memory=False,
         return_attention_scores=False,
         training=None,
+        segment_ids=None,
     ):
-        self._check_call(query, value, key, use_causal_mask, return_attention_scores)
+        self._check_call(
+            query, value, key, use_causal_mask, return_attention_scores, segment_ids
+        )
         mask = self._source_mask(value, attention_mask, value_mask, key_mask)
         key = value if key is None else key
         if initial_memory is not None:
@@ -214,16 +242,16 @@ class NAMAttention(keras.layers.Layer):
         key = value if same else clear_masked(key, mask)
         query = clear_masked(query, query_mask, "query_mask")
 
-        write, erase, read = self._gates(query, value, mask, training)
+        if segment_ids is not None:
+            segment_ids = ids_of_valid(segment_ids, mask)
         outputs, memory = self.remember(
             self.feature_map(self.query_dense(query)),
             self.feature_map(self.key_dense(key)),
             self.value_dense(value),
-            write,
-            erase,
-            read,
+            self._gates(query, value, mask, training),
             use_causal_mask,
             initial_memory,
+            segment_ids,
         )
         outputs = self.output_dense(outputs)
         return (outputs, memory) if return_memory else outputs
@@ -242,8 +270,10 @@ class NAMAttention(keras.layers.Layer):
         use_causal_mask=False,
         initial_memory=None,
         return_memory=False,
+        segment_ids=None,
         **kwargs,
     ):
+        check_no_segments(segment_ids)
         if not use_causal_mask:
             raise ValueError(
                 "without `use_causal_mask=True` a query reads what follows"
@@ -266,7 +296,14 @@ class NAMAttention(keras.layers.Layer):
         return unit_normalize(x)
 
     def remember(
-        self, query, key, value, write, erase, read, use_causal_mask, initial_memory
+        self,
+        query,
+        key,
+        value,
+        gates,
+        use_causal_mask,
+        initial_memory,
+        segment_ids,
     ):
         """Writes and reads; `(outputs, memory)`."""
         if use_causal_mask:
@@ -275,9 +312,21 @@ class NAMAttention(keras.layers.Layer):
                 ops.reshape(x, (ops.shape(x)[0], ops.shape(query)[1], *x.shape[2:]))
                 for x in (key, value)
             )
-            return memory_scan(query, key, value, write, erase, read, initial_memory)
+            return memory_scan(
+                query,
+                key,
+                value,
+                **gates,
+                initial_memory=initial_memory,
+                segment_ids=segment_ids,
+            )
         return memory_attention(
-            query, key, value, write, read, initial_memory=initial_memory
+            query,
+            key,
+            value,
+            gates["write_gate"],
+            gates["read_gate"],
+            initial_memory=initial_memory,
         )
 
     def compute_output_spec(
@@ -294,8 +343,11 @@ class NAMAttention(keras.layers.Layer):
         return_memory=False,
         return_attention_scores=False,
         training=None,
+        segment_ids=None,
     ):
-        self._check_call(query, value, key, use_causal_mask, return_attention_scores)
+        self._check_call(
+            query, value, key, use_causal_mask, return_attention_scores, segment_ids
+        )
         self._source_mask(value, attention_mask, value_mask, key_mask)
         shape = self.compute_output_shape(query.shape, value.shape)
         outputs = keras.KerasTensor(shape, self.compute_dtype)
@@ -334,6 +386,9 @@ class NAMAttention(keras.layers.Layer):
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
             "seed": self.seed,
+            "decay": self.decay,
+            "write_gate": self.write_gate,
+            "erase_gate": self.erase_gate,
         }
 
     @property
@@ -349,25 +404,46 @@ class NAMAttention(keras.layers.Layer):
         )
 
     def _gates(self, query, value, mask, training):
-        """The probabilities to write, erase and read; 1 or 0 where there are none."""
-        write, erase, read = None, 0.0, None
+        """The gates of `memory_scan`."""
+        write, erase, read, decay = None, 0.0, None, None
         if self.use_gates:
             write = ops.sigmoid(self.write_dense(value))
             read = ops.sigmoid(self.read_dense(query))
         if self.use_erase:
             erase = ops.sigmoid(self.erase_dense(value))
+        if self.decay:
+            decay = self.log_decay(self.decay_dense(value))
         if mask is not None or self.dropout:
             # What is masked has a bias, but may not be written.
             ones = ops.ones((*ops.shape(value)[:2], self.num_heads), value.dtype)
             kept = ones if mask is None else clear_masked(ones, mask)
             if self.dropout:
                 kept = self.dropout_layer(kept, training=training)
-            write = kept if write is None else write * kept
-            if self.use_erase:
-                erase = ops.where(kept > 0, erase, 0.0)
-        return write, erase, read
 
-    def _check_call(self, query, value, key, use_causal_mask, return_attention_scores):
+            def as_gate(gate):
+                return kept if len(gate.shape) == 3 else kept[..., None]
+
+            write = kept if write is None else write * as_gate(write)
+            if self.use_erase:
+                erase = ops.where(as_gate(erase) > 0, erase, 0.0)
+            if self.decay:
+                decay = ops.where(as_gate(decay) > 0, decay, 0.0)
+        return {
+            "write_gate": write,
+            "erase_gate": erase,
+            "read_gate": read,
+            "decay": decay,
+        }
+
+    def _check_call(
+        self,
+        query,
+        value,
+        key,
+        use_causal_mask,
+        return_attention_scores,
+        segment_ids,
+    ):
         for name, x in (("query", query), ("value", value), ("key", key)):
             if x is not None:
                 check_rank(name, x, 3, "(batch, time, features)")
@@ -382,10 +458,13 @@ class NAMAttention(keras.layers.Layer):
                 "A memory has no attention scores; `return_memory=True` returns what "
                 "takes their place. Received: return_attention_scores=True"
             )
-        if self.use_erase and not use_causal_mask:
+        if use_causal_mask:
+            check_segment_ids(segment_ids, tuple(query.shape[:2]))
+        elif self.use_erase or self.decay or segment_ids is not None:
             raise ValueError(
-                "Erasing depends on the order of the source, so a layer with "
-                "`use_erase=True` has to be called with `use_causal_mask=True`. "
+                "Erasing and forgetting depend on the order of the source, so a layer "
+                "with `use_erase=True` or a `decay`, or any with `segment_ids`, has to "
+                "be called with `use_causal_mask=True`. "
                 f"Received: use_causal_mask={use_causal_mask}"
             )
         lengths = (query.shape[1],), (value.shape[1],)

@@ -6,6 +6,8 @@ from keras import ops
 from keras_nam.arguments import check_absent
 from keras_nam.layers.attention import NAMAttention
 
+ABSENT = ("use_gates", "use_erase", "decay", "write_gate", "erase_gate")
+
 
 @keras.saving.register_keras_serializable(package="keras_nam")
 class LinearAttention(NAMAttention):
@@ -24,8 +26,8 @@ class LinearAttention(NAMAttention):
         key_dim: Positive integer, the size of queries and keys per head.
         value_dim: Positive integer, the size of values per head. `None` means
             `key_dim`.
-        **kwargs: Further arguments of `NAMAttention`, but for `use_gates` and
-            `use_erase`: `dropout`, `use_bias`, `output_shape`, the initializers,
+        **kwargs: Further arguments of `NAMAttention`, but for those of its gates and
+            decay: `dropout`, `use_bias`, `output_shape`, the initializers,
             regularizers and constraints, `seed`, `name`, `dtype`, `trainable`.
 
     Call arguments:
@@ -45,7 +47,7 @@ class LinearAttention(NAMAttention):
     ```
 
     Raises:
-        ValueError: As `NAMAttention`, or if `use_gates` or `use_erase` is given.
+        ValueError: As `NAMAttention`, or if an argument of gates or a decay is given.
 
     Reference:
 
@@ -53,9 +55,7 @@ class LinearAttention(NAMAttention):
     """
 
     def __init__(self, num_heads, key_dim, value_dim=None, **kwargs):
-        check_absent(
-            kwargs, ("use_gates", "use_erase"), "Linear attention has no gates"
-        )
+        check_absent(kwargs, ABSENT, "Linear attention has no gates")
         super().__init__(num_heads, key_dim, value_dim, use_gates=False, **kwargs)
 
     @property
@@ -76,5 +76,4 @@ class LinearAttention(NAMAttention):
 
     def get_config(self):
         config = super().get_config()
-        del config["use_gates"], config["use_erase"]
-        return config
+        return {name: x for name, x in config.items() if name not in ABSENT}

@@ -1,5 +1,7 @@
 """One block of a Transformer: an attention, a feed-forward part, and two residuals."""
 
+import inspect
+
 import keras
 from keras import activations
 from keras import initializers
@@ -9,10 +11,13 @@ from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_rate
+from keras_nam.arguments import check_segment_ids
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.attention_masks import padding_of
 from keras_nam.layers.initialization import clone_initializer
+from keras_nam.layers.streaming import check_no_segments
 from keras_nam.layers.streaming import streaming
+from keras_nam.ops.segments import starts_of
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -29,8 +34,9 @@ class TransformerBlock(keras.layers.Layer):
 
     Args:
         attention: Layer that is called like `keras.layers.MultiHeadAttention`, for
-            example `NAMAttention` or one of `keras_nam.baselines`, or a function from
-            the width of the inputs to such a layer.
+            example `NAMAttention` or one of `keras_nam.baselines`; or one from
+            sequences to sequences that takes a mask, as `GatedDeltaNet`; or a function
+            from the width of the inputs to such a layer.
         feedforward: Positive integer, the width of the usual feed-forward part, or a
             layer that takes its place and is called as `feedforward(x, mask=mask)`.
         dropout: Float, the rate of dropout.
@@ -48,6 +54,8 @@ class TransformerBlock(keras.layers.Layer):
         use_causal_mask: Boolean. Whether the attention sees only what came before.
         training: Boolean. Whether dropout is active.
         mask: The implicit mask of the inputs, which Keras passes.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences one after the other: nothing is seen of those before.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -105,7 +113,8 @@ class TransformerBlock(keras.layers.Layer):
             self.attention_layer = self.attention_layer(inputs_shape[-1])
         # A layer from a saved file is built already.
         if not self.attention_layer.built:
-            self.attention_layer.build(inputs_shape, inputs_shape)
+            shapes = [inputs_shape] * (2 if self._has_source() else 1)
+            self.attention_layer.build(*shapes)
         self.attention_norm = self._norm("attention_norm", inputs_shape)
         self.feedforward_norm = self._norm("feedforward_norm", inputs_shape)
         if isinstance(self.feedforward, int):
@@ -126,9 +135,13 @@ class TransformerBlock(keras.layers.Layer):
         use_causal_mask=False,
         training=None,
         mask=None,
+        segment_ids=None,
     ):
         mask = padding_of(inputs, padding_mask, mask)
-        return self._run(inputs, mask, use_causal_mask, training, lambda layer: layer)
+        check_segment_ids(segment_ids, tuple(inputs.shape[:2]))
+        return self._run(
+            inputs, mask, use_causal_mask, training, lambda layer: layer, segment_ids
+        )
 
     def initial_stream_state(self, batch_size):
         parts = [self.attention_layer]
@@ -144,9 +157,11 @@ class TransformerBlock(keras.layers.Layer):
         use_causal_mask=False,
         training=None,
         mask=None,
+        segment_ids=None,
         *,
         state,
     ):
+        check_no_segments(segment_ids)
         after = []
 
         def go_on(layer):
@@ -183,13 +198,21 @@ class TransformerBlock(keras.layers.Layer):
             "normalize_first": self.normalize_first,
         }
 
-    def _run(self, inputs, mask, use_causal_mask, training, part):
+    def _has_source(self):
+        """Whether the attention is one from queries to a source."""
+        return "value" in inspect.signature(self.attention_layer.call).parameters
+
+    def _run(self, inputs, mask, use_causal_mask, training, part, segment_ids=None):
         """The block; `part` makes of a layer with a state what is called for it."""
         # Past the normalisations, what stands under the mask would be in the gradients.
         inputs = clear_masked(inputs, mask)
 
         def attend(x):
-            return part(self.attention_layer)(
+            layer = self.attention_layer
+            segments = _segments_for(layer, segment_ids, mask)
+            if not self._has_source():
+                return part(layer)(x, mask=mask, **segments)
+            return part(layer)(
                 x,
                 x,
                 value_mask=mask,
@@ -197,11 +220,13 @@ class TransformerBlock(keras.layers.Layer):
                 query_mask=mask,
                 use_causal_mask=use_causal_mask,
                 training=training,
+                **segments,
             )
 
         def feed_forward(x):
             if not isinstance(self.feedforward, int):
-                return part(self.feedforward)(x, mask=mask)
+                segments = _segments_for(self.feedforward, segment_ids, mask)
+                return part(self.feedforward)(x, mask=mask, **segments)
             x = self.activation(self.intermediate_dense(x))
             return self.output_dense(self.dropout_layer(x, training=training))
 
@@ -230,6 +255,24 @@ class TransformerBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+
+
+def _segments_for(layer, segment_ids, mask):
+    """The argument by which a layer learns which steps are of one sequence."""
+    if segment_ids is None:
+        return {}
+    parameters = inspect.signature(layer.call).parameters
+    if "segment_ids" in parameters:
+        return {"segment_ids": segment_ids}
+    if "attention_mask" in parameters:
+        # Also where a number comes again.
+        starts = ops.cast(starts_of(segment_ids, mask), "int32")
+        sequence = ops.cumsum(starts, axis=1)
+        return {"attention_mask": sequence[:, :, None] == sequence[:, None]}
+    raise ValueError(
+        f"Layer '{layer.name}' of type {type(layer)} takes no `segment_ids`, and would "
+        "mix the sequences of a row. Received: segment_ids"
+    )
 
 
 def restored(part):

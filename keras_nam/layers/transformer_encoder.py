@@ -8,6 +8,7 @@ from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.layers.attention import NAMAttention
+from keras_nam.layers.decay import KINDS
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.linear_attention import LinearAttention
 from keras_nam.layers.transformer_block import TransformerBlock
@@ -48,6 +49,11 @@ class NAMTransformerEncoder(TransformerBlock):
         normalize_first: Boolean. Whether each part is normalised before or after it.
         use_attention_bias: Boolean. Whether the projections of the attention have
             biases.
+        decay: String, `"head"`, `"channel"` or `None`, see `NAMAttention`. A block that
+            forgets has to be called with `use_causal_mask=True`, too. Only for
+            `attention="nam"`.
+        write_gate: String, see `NAMAttention`.
+        erase_gate: String, see `NAMAttention`.
 
     Call arguments:
         inputs: Tensor of shape `(batch, time, features)`.
@@ -56,6 +62,7 @@ class NAMTransformerEncoder(TransformerBlock):
         use_causal_mask: Boolean. Whether a position sees only those up to it.
         training: Boolean. Whether dropout is active.
         mask: The implicit mask of the inputs, which Keras passes.
+        segment_ids: Integer tensor of shape `(batch, time)`, see `TransformerBlock`.
 
     Returns:
         A tensor of the shape of `inputs`.
@@ -92,6 +99,9 @@ class NAMTransformerEncoder(TransformerBlock):
         bias_initializer="zeros",
         normalize_first=True,
         use_attention_bias=True,
+        decay=None,
+        write_gate="head",
+        erase_gate="head",
         **kwargs,
     ):
         intermediate_dim = check_integer("intermediate_dim", intermediate_dim)
@@ -102,6 +112,11 @@ class NAMTransformerEncoder(TransformerBlock):
         if check_boolean("use_erase", use_erase) and attention != "nam":
             raise ValueError(
                 "Only a memory can erase: `use_erase=True` needs `attention='nam'`. "
+                f"Received: attention={attention}"
+            )
+        if check_choice("decay", decay, (*KINDS, None)) and attention != "nam":
+            raise ValueError(
+                "Only a memory can forget: a `decay` needs `attention='nam'`. "
                 f"Received: attention={attention}"
             )
         num_heads = check_integer("num_heads", num_heads)
@@ -125,6 +140,9 @@ class NAMTransformerEncoder(TransformerBlock):
         self.use_attention_bias = check_boolean(
             "use_attention_bias", use_attention_bias
         )
+        self.decay = decay
+        self.write_gate = check_choice("write_gate", write_gate, KINDS)
+        self.erase_gate = check_choice("erase_gate", erase_gate, KINDS)
 
     def get_config(self):
         config = super().get_config()
@@ -137,6 +155,9 @@ class NAMTransformerEncoder(TransformerBlock):
             "use_gates": self.use_gates,
             "use_erase": self.use_erase,
             "use_attention_bias": self.use_attention_bias,
+            "decay": self.decay,
+            "write_gate": self.write_gate,
+            "erase_gate": self.erase_gate,
             **config,
         }
 
@@ -158,5 +179,10 @@ class NAMTransformerEncoder(TransformerBlock):
         if self.attention == "linear":
             return LinearAttention(**arguments)
         return NAMAttention(
-            **arguments, use_gates=self.use_gates, use_erase=self.use_erase
+            **arguments,
+            use_gates=self.use_gates,
+            use_erase=self.use_erase,
+            decay=self.decay,
+            write_gate=self.write_gate,
+            erase_gate=self.erase_gate,
         )

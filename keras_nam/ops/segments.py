@@ -71,6 +71,14 @@ def latest(chosen):
     return ops.where(found < length, found, 0), count > 0
 
 
+def ids_of_valid(segment_ids, mask):
+    """The number of the sequence of the latest valid step, for every step."""
+    ids = ops.convert_to_tensor(segment_ids)
+    if mask is None:
+        return ids
+    return ops.take_along_axis(ids, latest(ops.cast(mask, "bool"))[0], axis=1)
+
+
 def starts_of(segment_ids, mask=None):
     """Where the sequences of a row start, but for its first one.
 
@@ -82,8 +90,6 @@ def starts_of(segment_ids, mask=None):
     Returns:
         Boolean tensor of shape `(batch, time)`, false at masked steps.
     """
-    ids = ops.convert_to_tensor(segment_ids)
-    if mask is not None:
-        ids = ops.take_along_axis(ids, latest(mask)[0], axis=1)
+    ids = ids_of_valid(segment_ids, mask)
     before = ops.concatenate([ids[:, :1], ids[:, :-1]], axis=1)
     return ids != before

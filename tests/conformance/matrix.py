@@ -282,6 +282,21 @@ ROWS = [
         causal=True,
     ),
     Row(
+        "forgetting attention",
+        _layer(
+            layers.NAMAttention,
+            2,
+            3,
+            use_erase=True,
+            decay="channel",
+            write_gate="channel",
+            erase_gate="channel",
+        ),
+        "causal attention",
+        causal=True,
+        slow=True,
+    ),
+    Row(
         "cross attention",
         _layer(layers.NAMAttention, 2, 3),
         "cross attention",
@@ -316,6 +331,12 @@ ROWS = [
         )
         for attention in ("nam", "softmax", "linear")
         for causal in ("", "causal ")
+    ),
+    Row(
+        "forgetting encoder",
+        _layer(layers.NAMTransformerEncoder, 12, 2, use_erase=True, decay="head"),
+        "causal sequence",
+        causal=True,
     ),
     Row("block", _block, padding=("left", "right"), slow=True),
     Row("lstm", _layer(layers.LSTMEncoder, 4)),

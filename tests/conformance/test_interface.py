@@ -18,6 +18,7 @@ from matrix import rows
 import keras_nam
 from keras_nam import baselines
 from keras_nam import layers
+from keras_nam.layers import linear_attention
 
 
 def layer_of(row):
@@ -133,7 +134,7 @@ CHANGED_IN = {
 }
 # Arguments of a base class that a layer does not take.
 NOT_TAKEN = {
-    layers.LinearAttention: {"use_gates", "use_erase"},
+    layers.LinearAttention: {*linear_attention.ABSENT},
     layers.NAMTransformerEncoder: {"feedforward"},
     baselines.XLNetEncoder: {"positions", "max_length"},
     baselines.UniversalTransformerEncoder: {"positions", "max_length"},

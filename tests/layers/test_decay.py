@@ -85,6 +85,30 @@ def test_packed_rows_are_rows_alone(make, unroll, go_backwards):
         np.testing.assert_allclose(a, b, atol=1e-4 * max(1.0, np.abs(b).max()))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.NAMTransformerEncoder(8, 2, use_erase=True, decay="head"),
+        lambda: layers.NAMTransformerEncoder(8, 2, attention="linear"),
+        lambda: layers.NAMTransformerEncoder(8, 2, attention="softmax"),
+        lambda: layers.TransformerBlock(
+            layers.NAM(4, return_sequences=True), layers.NAM(4, return_sequences=True)
+        ),
+    ],
+    ids=["forgets", "linear", "softmax", "recurrent"],
+)
+def test_packed_rows_of_blocks(make):
+    block, x = make(), draw(1, sum(LENGTHS), 4)
+    outputs = block(x, segment_ids=IDS, use_causal_mask=True)
+    parts = np.split(x, np.cumsum(LENGTHS)[:-1], axis=1)
+    alone = [block(part, use_causal_mask=True) for part in parts]
+    np.testing.assert_allclose(outputs, np.concatenate(alone, axis=1), atol=2e-5)
+    # Where padding stands between, its numbers are none.
+    spread, ids = np.insert(x, [3, 5], 7.0, axis=1), np.insert(IDS, [3, 5], 9, 1)
+    padded = block(spread, padding_mask=ids != 9, segment_ids=ids, use_causal_mask=True)
+    np.testing.assert_allclose(padded[ids != 9], outputs[0], atol=2e-5)
+
+
 def test_packed_rows_with_masks_and_in_a_functional_model(tmp_path):
     inputs, ids = keras.Input((None, 4)), keras.Input((None,), dtype="int32")
     layer = layers.NAM(6, 2, decay="head", return_sequences=True)
@@ -105,6 +129,18 @@ def test_wrong_arguments():
         for layer_class in (layers.NAM, layers.NAMCell):
             with pytest.raises(ValueError, match=rf"`{name}` must be one of.*Received"):
                 layer_class(4, **{name: "row"})
+    with pytest.raises(ValueError, match="needs `attention='nam'`.*Received"):
+        layers.NAMTransformerEncoder(4, 2, attention="softmax", decay="head")
+    x, ids = draw(2, 3, 4), np.zeros((2, 3), int)
+    for layer, arguments in (
+        (layers.NAMAttention(2, 3, decay="head"), {}),
+        (layers.NAMAttention(2, 3), {"segment_ids": ids}),
+    ):
+        with pytest.raises(ValueError, match="`use_causal_mask=True`.*Received"):
+            layer(x, x, **arguments)
+    block = layers.TransformerBlock(layers.NAMAttention(2, 2), layers.LSTMEncoder(2))
+    with pytest.raises(ValueError, match="takes no `segment_ids`.*Received"):
+        block(x, segment_ids=ids, use_causal_mask=True)
     layer = layers.NAM(4)
     with pytest.raises(ValueError, match="`segment_ids` must have shape"):
         layer(draw(2, 3, 4), segment_ids=np.zeros((2, 4), int))

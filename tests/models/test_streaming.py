@@ -97,6 +97,7 @@ def steps_alone(x):
 
 CORES = {
     "nam": recurrent(layers.NAM, 8, num_heads=2),
+    "nam decay": recurrent(layers.NAM, 8, num_heads=2, decay="channel"),
     "lsam": recurrent(layers.LSAM, 8, num_heads=2),
     "namtm": recurrent(layers.NAMTM, 8, 2, tape_length=5, sharpness=3.0),
     "zeros at masked steps": recurrent(layers.NAM, 8, zero_output_for_mask=True),
@@ -119,7 +120,11 @@ CORES = {
         block(),
         block(use_erase=True, normalize_first=False),
         block(attention="linear"),
+        block(use_erase=True, decay="head"),
     ),
+    "block of a memory": lambda x: layers.TransformerBlock(
+        layers.NAM(8, decay="head", return_sequences=True), 16
+    )(x),
     "block of two states": lambda x: layers.TransformerBlock(
         layers.LinearAttention(2, 4), layers.LSTMEncoder(8, bidirectional=False)
     )(x, use_causal_mask=True),
