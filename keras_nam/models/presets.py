@@ -16,8 +16,8 @@ from keras_nam.datasets.algorithms.texts import decode
 from keras_nam.models.namtm import namtm_tagger
 
 FOLDER = Path(__file__).parent / "preset_files"
-# Positions take the square of the length of a row, a gigabyte for this many cells.
-MAX_CELLS = 8192
+# Positions take the square of the length of a row, half a gigabyte for this many.
+MAX_CELLS = 4096
 # What a question looks like, where it is not strings with blanks between them.
 SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
 LAST_DIGIT_FIRST = ("addition", "arithmetic")

@@ -17,6 +17,7 @@ from keras import ops
 
 from keras_nam.ops.decay import fading_in_chunks
 from keras_nam.ops.linear_recurrence import linear_recurrence
+from keras_nam.ops.linear_recurrence import low_rank_recurrence
 from keras_nam.ops.memory import transpose
 from keras_nam.ops.segments import divide_up
 from keras_nam.ops.triangular import solve_unit_lower
@@ -95,13 +96,19 @@ def _chunk_starts(key, added, removed, left, memory):
         # Not the sum minus the addend: rounding would let the future leak in.
         sums = ops.cumsum(ops.concatenate([first[:, :, None], addend], axis=2), axis=2)
         return sums[:, :, :-1], sums[:, :, -1]
+    if memory is None:
+        memory = ops.zeros_like(addend[:, :, 0])
+    steps, key_dim = key.shape[-2:]
+    if left is None and (key_dim is None or key_dim > steps):
+        starts, final = low_rank_recurrence(
+            *(ops.moveaxis(x, 2, 0) for x in (removed, key, addend)), memory
+        )
+        return ops.moveaxis(starts, 0, 2), final
     transition = ops.eye(ops.shape(key)[-1], dtype=key.dtype)
     if left is not None:
         transition = transition * left
     if removed is not None:
         transition = transition - ops.matmul(transpose(removed), key)
-    if memory is None:
-        memory = ops.zeros_like(addend[:, :, 0])
     starts, final = linear_recurrence(
         ops.moveaxis(transition, 2, 0), ops.moveaxis(addend, 2, 0), memory
     )

@@ -368,3 +368,24 @@ def test_integers_are_numbers_too():
     ):
         assert dtype_of(outputs) == "float32"
         np.testing.assert_allclose(outputs[0, -1, 0], [1.0, 1.0])
+
+
+@needs_tensorflow
+def test_long_keys_take_memory_that_grows_with_them_alone():
+    import tensorflow as tf
+
+    arguments = draw(1, 130, 1, 301, 2)
+
+    @tf.function
+    def run(arguments):
+        return memory_scan(**arguments, implementation="chunked", chunk_size=64)
+
+    operations = run.get_concrete_function(arguments).graph.get_operations()
+    shapes = [
+        tuple(output.shape)
+        for operation in operations
+        for output in operation.outputs
+        if output.shape.rank is not None
+    ]
+    assert any(301 in shape for shape in shapes)
+    assert not [shape for shape in shapes if shape.count(301) > 1]
