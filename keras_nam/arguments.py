@@ -388,13 +388,14 @@ def check_states(owner, states, shapes):
             f"`{owner}` has {len(shapes)} states. Received: {len(states)} states"
         )
     for state, shape in zip(states, shapes, strict=True):
-        given = tuple(state.shape)[1:]
+        whole = _shape("initial_state", state)
+        given = whole[1:]
         flat = len(given) == 1 and _fits_flat(given[0], shape)
-        if None not in given and not fits(given, shape) and not flat:
+        if not whole or None not in given and not fits(given, shape) and not flat:
             raise ValueError(
                 f"A state of `{owner}` must have shape {('batch', *shape)}, or the "
                 "same flattened to ('batch', size). Received: a state of shape "
-                f"{tuple(state.shape)}"
+                f"{whole}"
             )
 
 

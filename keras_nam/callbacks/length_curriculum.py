@@ -165,7 +165,7 @@ class LengthCurriculum(keras.callbacks.Callback):
     def _batches_of_arrays(self, rows, batch_size, shuffle, seed):
         arrays = tree.map_structure(np.asarray, _without_none(rows))
         shapes = [x.shape for x in tree.flatten(arrays)]
-        if len({shape[:1] for shape in shapes}) > 1 or not all(shapes[0][:2]):
+        if len({shape[:1] for shape in shapes}) != 1 or not all(shapes[0][:2]):
             raise ValueError(
                 "Argument `rows` must be a tuple (inputs, targets[, sample_weight]) of "
                 "arrays with the same number of rows, of which inputs have shape (rows,"

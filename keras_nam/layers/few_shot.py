@@ -14,6 +14,7 @@ from keras_nam.layers.lesson import check_novel
 from keras_nam.layers.lesson import check_width
 from keras_nam.ops import memory_read_set
 from keras_nam.ops import unit_normalize
+from keras_nam.ops.precision import as_tensor
 
 SIMILARITIES = ("cosine", "dotproduct")
 
@@ -246,7 +247,7 @@ class FewShotHead(keras.layers.Layer):
                 more than `max_shots` examples, or features have another width than
                 the table, are all zero, or are not finite. Nothing is changed then.
         """
-        features = ops.convert_to_tensor(features)
+        features, labels = as_tensor("features", features), as_tensor("labels", labels)
         if not self.built:
             self.build(tuple(features.shape))
         features, labels = check_lesson(features, labels, self.kernel.shape[-1])
@@ -290,7 +291,7 @@ class FewShotHead(keras.layers.Layer):
         Raises:
             ValueError: If a class was not taught. Nothing is changed then.
         """
-        labels = ops.reshape(ops.convert_to_tensor(labels), (-1,))
+        labels = ops.reshape(as_tensor("labels", labels), (-1,))
         if self.built:
             first = self.num_base_classes
             classes = check_novel(labels, first, self.num_novel_classes) - first

@@ -259,7 +259,7 @@ class MemoryRNN(keras.layers.RNN):
         else:
             states = self.states_before(sequences)
         if mask is not None:
-            mask = ops.cast(tree.flatten(mask)[0], "bool")
+            mask = ops.cast(_first(mask), "bool")
             # What stands under a mask may be infinite or NaN, and must not spread.
             sequences = ops.where(ops.expand_dims(mask, -1), sequences, 0.0)
         if self.go_backwards:
@@ -278,7 +278,7 @@ class MemoryRNN(keras.layers.RNN):
                 f"Received: sequences.shape={tuple(sequences.shape)}"
             )
         if mask is not None:
-            check_mask("mask", tree.flatten(mask)[0], (batch, length))
+            check_mask("mask", _first(mask), (batch, length))
         check_segment_ids(segment_ids, (batch, length))
         if initial_state is not None:
             states = tree.flatten(initial_state)
@@ -341,6 +341,11 @@ class MemoryRNN(keras.layers.RNN):
         last = ops.expand_dims(last, -1)
         filled = ops.take_along_axis(outputs, last, axis=1)
         return ops.where(ops.expand_dims(any_yet, -1), filled, 0.0)
+
+
+def _first(mask):
+    """The mask of the sequences, which Keras hands over with those of the states."""
+    return mask[0] if isinstance(mask, (list, tuple)) and mask else mask
 
 
 def _swap_batch_and_time(tensors):

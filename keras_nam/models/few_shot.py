@@ -6,6 +6,7 @@ from keras import ops
 from keras_nam.arguments import fits
 from keras_nam.backend import require
 from keras_nam.layers.few_shot import FewShotHead
+from keras_nam.ops.precision import as_tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -90,7 +91,7 @@ class FewShotClassifier(keras.Model):
     def extract(self, images, training=None):
         """Returns the features of images with any leading axes."""
         item = self.feature_extractor.input_shape[1:]
-        images = ops.convert_to_tensor(images)
+        images = as_tensor("images", images)
         expected = f"Inputs must have shape (..., {', '.join(map(str, item))})."
         given = tuple(images.shape)
         if len(given) <= len(item) or not fits(given[-len(item) :], item):

@@ -6,8 +6,12 @@ import keras
 from keras import ops
 from keras import tree
 
+from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_path
 from keras_nam.layers.streaming import streaming
 from keras_nam.models.time_steps import keeps_time_steps
+from keras_nam.ops.precision import as_tensor
 
 
 class _InitialState(keras.layers.Layer):
@@ -144,7 +148,20 @@ class StreamingModel:
             `(outputs, state)`: what the model returns for these time steps, and the
             state after them.
         """
-        inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+        names = [x.name for x in tree.flatten(self.model.input)]
+        inputs = tree.flatten(inputs)
+        if len(inputs) != len(names):
+            raise ValueError(
+                f"Argument `inputs` must be what the model takes, {names}. "
+                f"Received: {len(inputs)} tensors"
+            )
+        inputs = [as_tensor(*x) for x in zip(names, inputs, strict=True)]
+        wanted = sorted(self._state_specs)
+        if not isinstance(state, dict) or sorted(map(str, state)) != wanted:
+            raise ValueError(
+                "Argument `state` must be a dictionary, from `initial_state` or the "
+                f"piece before, with {wanted}. Received: state={state!r:.200}"
+            )
         results = self.step_model({**self._named(inputs), **state})
         outputs = tree.pack_sequence_as(
             self.model.output, [results[name] for name in self._output_names()]
@@ -153,6 +170,8 @@ class StreamingModel:
 
     def initial_state(self, batch_size):
         """Returns the state before the first step, a dictionary of tensors."""
+        if not hasattr(batch_size, "dtype"):
+            batch_size = check_integer("batch_size", batch_size, at_least=0)
         state = {}
         for name, layer in self._layers.items():
             for i, value in enumerate(layer.initial_stream_state(batch_size)):
@@ -171,6 +190,8 @@ class StreamingModel:
             path: String, the folder to write to.
             verbose: Boolean. Whether to print the endpoints.
         """
+        path = check_path("path", path)
+        verbose = check_boolean("verbose", verbose)
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             "serve",

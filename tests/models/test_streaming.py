@@ -431,7 +431,7 @@ def test_what_else_cannot_be_streamed():
     with pytest.raises(ValueError, match="initial_state"):
         StreamingModel(keras.Model([inputs, memory], outputs))
     tape = layers.NAMTM(8, 2, tape_length=None)
-    with pytest.raises(ValueError, match="tape"):
+    with pytest.raises(ValueError, match="memory of unknown length"):
         StreamingModel(keras.Model(inputs, tape(inputs)))
     with pytest.raises(ValueError, match="goes on from a state"):
         StreamingModel(keras.Model(inputs, keras.layers.Dense(3)(inputs)))
