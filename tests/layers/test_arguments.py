@@ -147,9 +147,9 @@ def test_tape_as_long_as_the_sequence():
     assert symbolic[1].shape == (None, 2, None, 3)
     model = keras.Sequential([keras.Input((None, FEATURES)), layer])
     assert [s.shape[2] for s in model(x[:, :5])[1:3]] == [5, 5]
-    with pytest.raises(ValueError, match=r"tape of unknown length.*Received: "):
+    with pytest.raises(ValueError, match=r"memory of unknown length.*Received: "):
         layers.NAMTMCell(6, num_tapes=2, tape_length=None).get_initial_state(2)
-    with pytest.raises(ValueError, match="tape of unknown length"):
+    with pytest.raises(ValueError, match="memory of unknown length"):
         layers.NAMTM(6, num_tapes=2, tape_length=None, stateful=True)(x)
 
 
