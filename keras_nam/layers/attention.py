@@ -70,8 +70,8 @@ class NAMAttention(keras.layers.Layer):
         kernel_constraint: Constraint for the kernels.
         bias_constraint: Constraint for the biases.
         seed: Integer, the seed of dropout.
-        decay: String, `"head"` or `"channel"`, see `NAM`. A layer that forgets is always
-            causal, too. `None` means a memory that keeps all.
+        decay: String, `"head"` or `"channel"`, see `NAM`. A layer that forgets is
+            always causal, too. `None` means a memory that keeps all.
         write_gate: String, `"head"` or `"channel"`, see `NAM`.
         erase_gate: String, `"head"` or `"channel"`, see `NAM`.
 
