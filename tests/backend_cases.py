@@ -24,7 +24,8 @@ START, END = "<!-- table: tests/test_other_backends.py -->\n", "<!-- end of tabl
 FILES = {path.stem: path for path in sorted((TESTS / "saved").glob("*/*.keras"))}
 # Lines of the table, and the saved models that stand for them.
 LINES = {
-    "`NAM`": ["nam", "nam_no_erase"],
+    "`NAM`": ["nam", "nam_no_erase", "nam_decay"],
+    "`GatedDeltaNet`": ["gated_delta_net"],
     "`LSAM`": ["lsam", "bidirectional"],
     "`NAMTM`": ["namtm", "namtm_no_jump", "namtm_sharp"],
     "`NAMCell`, `LSAMCell`, `NAMTMCell` in `keras.layers.RNN`": ["cells"],

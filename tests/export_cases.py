@@ -95,6 +95,14 @@ CASES = {
     "`NAM(use_erase=False)`": Case(
         recurrent(layers.NAM, units=4, num_heads=2, use_erase=False), Works(), Works()
     ),
+    '`NAM(decay="channel")`': Case(
+        recurrent(layers.NAM, units=4, num_heads=2, decay="channel"),
+        SCOPE,
+        FIXED_SCOPE,
+    ),
+    "`GatedDeltaNet`": Case(
+        lambda: sequence_model(layers.GatedDeltaNet(4, 3, 2, 2)), SCOPE, FIXED_SCOPE
+    ),
     "`LSAM`": Case(recurrent(layers.LSAM, units=4, num_heads=2), SCOPE, FIXED_SCOPE),
     "`NAMTM`": Case(
         recurrent(layers.NAMTM, units=4, num_tapes=2, tape_length=5, sharpness=3.0),

@@ -280,6 +280,28 @@ def lra_nam_attention(arrays):
     return run, []
 
 
+def gated_delta_net(arrays):
+    """keras-hub's layer, whose weights stand in the order of ours."""
+    names = [key.removeprefix("w.") for key in arrays if key.startswith("w.")]
+    heads, value_dim = arrays["w.A_log"].size, arrays["w.norm"].size
+    keys = arrays["w.qkv"].shape[-1] - heads * value_dim
+    layer = keras_nam.layers.GatedDeltaNet(
+        heads,
+        keys // 2 // int(arrays["cfg.key_heads"]),
+        value_dim,
+        num_key_heads=int(arrays["cfg.key_heads"]),
+        kernel_size=arrays["w.convolution"].shape[-1],
+    )
+    layer.build(arrays["in.x"].shape)
+
+    def run(x):
+        y = layer(x)
+        return {"y": y, "loss": ops.sum(y * arrays["in.c"])}
+
+    links = zip(layer.weights, names, strict=True)
+    return run, [weights.same(weight, name) for weight, name in links]
+
+
 def fsl_namblock(arrays, head_class=PositionClassifier):
     places = arrays.get("w.erase_logits", arrays["in.base"][0]).shape[0]
     head = head_class(
@@ -348,6 +370,7 @@ SINGLE = (
             lsam_encoder_layer,
             lsam_ae,
             lra_nam_attention,
+            gated_delta_net,
             fsl_namblock,
             fsl_namblock2,
             fsl_favg,

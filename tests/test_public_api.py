@@ -39,6 +39,7 @@ NAMES = {
     "layers": [
         "ClassToken",
         "CosineClassifier",
+        "GatedDeltaNet",
         "IBERTEncoder",
         "LSAM",
         "LSAMCell",

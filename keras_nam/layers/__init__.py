@@ -3,6 +3,7 @@
 from keras_nam.layers.attention import NAMAttention
 from keras_nam.layers.cosine_classifier import CosineClassifier
 from keras_nam.layers.embedding import TokenEmbedding
+from keras_nam.layers.gated_delta_net import GatedDeltaNet
 from keras_nam.layers.ibert import IBERTEncoder
 from keras_nam.layers.linear_attention import LinearAttention
 from keras_nam.layers.lsam import LSAM
@@ -24,6 +25,7 @@ __all__ = [
     "NAM",
     "NAMTM",
     "ClassToken",
+    "GatedDeltaNet",
     "IBERTEncoder",
     "LSAMCell",
     "LSTMEncoder",

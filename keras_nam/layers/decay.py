@@ -38,11 +38,11 @@ class LogDecay(keras.layers.Layer):
         self.weight_shape = weight_shape
 
     def build(self, x_shape):
-        self.A_log = self.add_weight(
-            name="A_log", shape=self.weight_shape[:1], initializer=_draw_rate
-        )
         self.dt_bias = self.add_weight(
             name="dt_bias", shape=self.weight_shape, initializer=_draw_step
+        )
+        self.A_log = self.add_weight(
+            name="A_log", shape=self.weight_shape[:1], initializer=_draw_rate
         )
 
     def call(self, x):

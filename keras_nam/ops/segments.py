@@ -50,6 +50,23 @@ def divide_up(number, by):
     return (number + by - 1) // by
 
 
+def chosen_first(chosen):
+    """The order that puts some chosen steps first.
+
+    Args:
+        chosen: Boolean tensor of shape `(batch, time)`.
+
+    Returns:
+        `(order, count)`, integers of the same shape: the steps, the chosen ones before
+        all others, and how many are chosen up to each step.
+    """
+    length = ops.shape(chosen)[1]
+    steps = ops.arange(length, dtype="int32")
+    order = ops.sort(ops.where(chosen, steps, length + steps), axis=1)
+    order = ops.where(order < length, order, order - length)
+    return order, ops.cumsum(ops.cast(chosen, "int32"), axis=1)
+
+
 def latest(chosen):
     """The latest of some chosen steps, for every step.
 
@@ -61,14 +78,9 @@ def latest(chosen):
         step up to each step, and whether there is any. Where there is none yet, the
         first one that is to come.
     """
-    length = ops.shape(chosen)[1]
-    steps = ops.arange(length, dtype="int32")
-    # Sorting puts the chosen steps first; how many there are up to a step tells which
-    # of them was the last.
-    ordered = ops.sort(ops.where(chosen, steps, length + steps), axis=1)
-    count = ops.cumsum(ops.cast(chosen, "int32"), axis=1)
-    found = ops.take_along_axis(ordered, ops.maximum(count - 1, 0), axis=1)
-    return ops.where(found < length, found, 0), count > 0
+    order, count = chosen_first(chosen)
+    found = ops.take_along_axis(order, ops.maximum(count - 1, 0), axis=1)
+    return found, count > 0
 
 
 def ids_of_valid(segment_ids, mask):

@@ -338,6 +338,11 @@ ROWS = [
         "causal sequence",
         causal=True,
     ),
+    Row(
+        "gated delta net",
+        _layer(layers.GatedDeltaNet, 4, 3, 2, num_key_heads=2),
+        causal=True,
+    ),
     Row("block", _block, padding=("left", "right"), slow=True),
     Row("lstm", _layer(layers.LSTMEncoder, 4)),
     Row(

@@ -56,6 +56,9 @@ CHANGED = {
     "decay": "channel",
     "write_gate": "channel",
     "erase_gate": "channel",
+    "num_key_heads": 1,
+    "kernel_size": 3,
+    "epsilon": 0.1,
     "sharpness": 3.0,
     "sharpen_training": True,
     "kernel_initializer": "he_normal",
@@ -124,6 +127,7 @@ CHANGED = {
     "stack_depth": 9,
 }
 CHANGED_IN = {
+    layers.GatedDeltaNet: {"num_heads": 6},
     layers.NAMAttention: {"use_erase": True},
     layers.NAMTransformerEncoder: {"use_erase": True},
     layers.TransformerBlock: {

@@ -89,13 +89,14 @@ def test_packed_rows_are_rows_alone(make, unroll, go_backwards):
     "make",
     [
         lambda: layers.NAMTransformerEncoder(8, 2, use_erase=True, decay="head"),
+        lambda: layers.TransformerBlock(layers.GatedDeltaNet(4, 3, 2, 2), 8),
         lambda: layers.NAMTransformerEncoder(8, 2, attention="linear"),
         lambda: layers.NAMTransformerEncoder(8, 2, attention="softmax"),
         lambda: layers.TransformerBlock(
             layers.NAM(4, return_sequences=True), layers.NAM(4, return_sequences=True)
         ),
     ],
-    ids=["forgets", "linear", "softmax", "recurrent"],
+    ids=["forgets", "gated delta net", "linear", "softmax", "recurrent"],
 )
 def test_packed_rows_of_blocks(make):
     block, x = make(), draw(1, sum(LENGTHS), 4)
@@ -124,7 +125,24 @@ def test_packed_rows_with_masks_and_in_a_functional_model(tmp_path):
     np.testing.assert_allclose(outputs[holes != 9], expected[0], atol=1e-5)
 
 
+def test_gated_delta_net_goes_on_from_valid_steps():
+    layer, x = layers.GatedDeltaNet(4, 3, 2, num_key_heads=2), draw(2, 9, 5)
+    whole = layer(x)
+    mask = np.arange(12)[None] % 4 != np.array([[1], [3]])
+    spread = np.full((2, 12, 5), np.nan, "float32")
+    spread[mask] = x.reshape(-1, 5)
+    outputs, state = [], layer.initial_stream_state(2)
+    for piece in (slice(0, 2), slice(2, 2), slice(2, 3), slice(3, 12)):
+        output, state = layer.stream(spread[:, piece], mask=mask[:, piece], state=state)
+        outputs.append(output)
+    outputs = np.concatenate(outputs, axis=1)
+    np.testing.assert_allclose(outputs[mask].reshape(whole.shape), whole, atol=1e-5)
+    assert not np.any(outputs[~mask])
+
+
 def test_wrong_arguments():
+    with pytest.raises(ValueError, match="divisible by `num_key_heads`.*Received"):
+        layers.GatedDeltaNet(4, 3, num_key_heads=3)
     for name in ("decay", "write_gate", "erase_gate"):
         for layer_class in (layers.NAM, layers.NAMCell):
             with pytest.raises(ValueError, match=rf"`{name}` must be one of.*Received"):

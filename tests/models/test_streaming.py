@@ -122,6 +122,7 @@ CORES = {
         block(attention="linear"),
         block(use_erase=True, decay="head"),
     ),
+    "gated delta net": chain(layers.GatedDeltaNet(2, 4)),
     "block of a memory": lambda x: layers.TransformerBlock(
         layers.NAM(8, decay="head", return_sequences=True), 16
     )(x),

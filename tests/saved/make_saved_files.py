@@ -76,6 +76,12 @@ def few_shot(head):
 MODELS = {
     "nam": lambda: sequence_model(layers.NAM(4, num_heads=2, return_sequences=True)),
     "nam_no_erase": lambda: sequence_model(layers.NAM(4, key_dim=3, use_erase=False)),
+    "nam_decay": lambda: sequence_model(
+        layers.NAM(4, num_heads=2, decay="channel", write_gate="channel")
+    ),
+    "gated_delta_net": lambda: sequence_model(
+        layers.GatedDeltaNet(4, 3, 2, num_key_heads=2)
+    ),
     "lsam": lambda: sequence_model(layers.LSAM(4, num_heads=2, return_sequences=True)),
     "namtm": lambda: sequence_model(
         layers.NAMTM(4, num_tapes=2, tape_length=5, return_sequences=True)
