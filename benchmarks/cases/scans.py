@@ -1,5 +1,7 @@
 """The operation `memory_scan`: our forms of it, and reference forms elsewhere."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -13,6 +15,93 @@ from keras_nam.ops import memory_read
 from keras_nam.ops import memory_scan
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
+
+# Which gates the members of the delta rule's family have; "write" is the write gate.
+FAMILY = {
+    "linear attention": {"erase_gate": 0.0},
+    "Mamba-2": {"erase_gate": 0.0, "decay": "head"},
+    "GLA": {"erase_gate": 0.0, "decay": "channel"},
+    "DeltaNet": {"erase_gate": "write", "write_gate": "head"},
+    "Gated DeltaNet": {"erase_gate": "write", "write_gate": "head", "decay": "head"},
+    "Kimi Delta Attention": {
+        "erase_gate": "write",
+        "write_gate": "head",
+        "decay": "channel",
+    },
+    "Gated DeltaNet-2": {
+        "erase_gate": "channel",
+        "write_gate": "channel",
+        "decay": "channel",
+    },
+}
+
+
+@case
+def scan_family(batch=4, length=1024, heads=4, dim=32):
+    """`memory_scan` as each member of its family, against the delta rule without."""
+
+    def check():
+        arrays = _family_arrays(2, 70, heads, dim)
+        for member in FAMILY:
+            arguments = _arguments(member, arrays)
+            memory, outputs = np.zeros((2, heads, dim, dim), "float32"), []
+            for t in range(70):
+                now = {
+                    name: x[:, t] if hasattr(x, "shape") else x
+                    for name, x in arguments.items()
+                    if name != "query"
+                }
+                memory = memory_write(memory, **now)
+                outputs.append(memory_read(memory, arguments["query"][:, t]))
+            found, _ = memory_scan(**arguments)
+            np.testing.assert_allclose(found, np.stack(outputs, 1), atol=1e-5)
+
+    def step(member, jit_compile):
+        arrays = _family_arrays(batch, length, heads, dim)
+        names = list(arrays)
+        sizes = np.cumsum([arrays[name].shape[-1] for name in names])[:-1]
+        packed = tf.constant(np.concatenate(list(arrays.values()), axis=-1))
+
+        def run(packed):
+            parts = ops.split(packed, [int(size) for size in sizes], axis=-1)
+            parts = dict(zip(names, parts, strict=True))
+            return memory_scan(**_arguments(member, parts))[0]
+
+        return keras_step(run, packed, (), jit_compile)
+
+    contenders = {}
+    for member in ["DeltaNet", *(x for x in FAMILY if x != "DeltaNet")]:
+        contenders |= graph_and_xla(member, functools.partial(step, member))
+    return Case(check, contenders)
+
+
+def _family_arrays(batch, length, heads, dim):
+    """Unit queries and keys, values, and gates and decays for each channel."""
+    rng = np.random.default_rng(0)
+    query, key, value = rng.normal(size=(3, batch, length, heads, dim))
+    query, key = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (query, key))
+    write, erase, decay = rng.uniform(size=(3, batch, length, heads, dim))
+    arrays = {
+        "query": query,
+        "key": key,
+        "value": value,
+        "write": write,
+        "erase": erase,
+        "decay": -0.1 * decay,
+    }
+    return {name: x.astype("float32") for name, x in arrays.items()}
+
+
+def _arguments(member, arrays):
+    """The arguments of `memory_scan` of a member, out of gates for each channel."""
+    arguments = {name: arrays[name] for name in ("query", "key", "value")}
+    for name, kind in FAMILY[member].items():
+        gate = kind
+        if isinstance(kind, str):
+            gate = arrays["write" if kind == "write" else name.removesuffix("_gate")]
+            gate = gate if kind == "channel" else gate[..., 0]
+        arguments[name] = gate
+    return arguments
 
 
 @case
