@@ -22,6 +22,41 @@ def nam_short(batch=4, length=64, width=128, heads=4):
     return _case(batch, length, width, heads, peers)
 
 
+@case
+def gated_delta_net(batch=4, length=1024, width=128, heads=4):
+    """Our layer and keras-hub's, with the same weights and the same numbers."""
+    shape = (batch, length, width)
+    layer = layers.GatedDeltaNet(heads, width // heads)
+    layer.build((None, None, width))
+
+    def theirs():
+        other = _gated_delta_net(width, heads)
+        other.build((None, None, width))
+        other.set_weights(layer.get_weights())
+        return other
+
+    def check():
+        x = np.random.default_rng(1).normal(size=(2, 33, width)).astype("float32")
+        expected, state = [], layer.initial_stream_state(2)
+        for t in range(33):
+            last, state = layer.stream(x[:, t : t + 1], state=state)
+            expected.append(last)
+        np.testing.assert_allclose(layer(x), np.concatenate(expected, 1), atol=2e-5)
+        try:
+            other = theirs()
+        except ImportError:
+            return
+        np.testing.assert_allclose(layer(x), other(x), atol=2e-5)
+
+    contenders = graph_and_xla(
+        "GatedDeltaNet", lambda jit: layer_step(layer, shape, jit)
+    )
+    contenders |= graph_and_xla(
+        "keras-hub gated delta net", lambda jit: layer_step(theirs(), shape, jit)
+    )
+    return Case(check, contenders)
+
+
 def _case(batch, length, width, heads, further_peers):
     shape = (batch, length, width)
     layer = layers.NAM(width, num_heads=heads, return_sequences=True)
