@@ -61,8 +61,8 @@ RECIPES = {
     "repeated_copy": Recipe(400),
     "reduction": Recipe(400),
     "dyck": Recipe(500, model={"vocabulary_size": 11}),
-    "addition": Recipe(1_500, loss_on_answer=False, model={"num_tapes": 4}),
-    "arithmetic": Recipe(1_500, loss_on_answer=False, model={"num_tapes": 4}),
+    "addition": PUBLISHED,
+    "arithmetic": PUBLISHED,
 }
 
 

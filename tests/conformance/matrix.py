@@ -187,7 +187,7 @@ ROWS = [
             "only jump": {"use_shift": False},
             "no erase": {"use_erase": False, "tape_dim": 4},
             "no gates": {"use_gates": False},
-            "sharp": {"sharpness": 3.0},
+            "sharp": {"sharpness": 3.0, "sharpen_training": True},
         }.items()
     ),
     Row(
