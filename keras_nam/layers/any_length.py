@@ -67,3 +67,12 @@ class AnyLengthRNN(MemoryRNN):
             return self.cell.memory_length
         maximum = max if isinstance(length, int) else ops.maximum
         return maximum(length, self.cell.least_length)
+
+    def _check_arguments(self, sequences, initial_state, mask, segment_ids=None):
+        super()._check_arguments(sequences, initial_state, mask, segment_ids)
+        if segment_ids is not None and self.cell.memory_length is None:
+            raise ValueError(
+                "Rows of several sequences need a memory of a given length: one as long "
+                "as the row is longer than that of each sequence alone. Received: "
+                f"segment_ids for a `{type(self).__name__}` without one"
+            )

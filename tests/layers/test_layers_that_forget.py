@@ -6,6 +6,7 @@ import pytest
 from backends import differentiate
 from keras import ops
 
+from keras_nam import baselines
 from keras_nam import layers
 
 CHANNELS = {"decay": "channel", "write_gate": "channel", "erase_gate": "channel"}
@@ -55,8 +56,9 @@ def test_a_new_layer_forgets_at_many_rates():
         (lambda **k: layers.NAM(6, 2, **CHANNELS, **k), True),
         (lambda **k: layers.LSAM(6, 2, **k), False),
         (lambda **k: layers.NAMTM(6, 2, tape_length=4, **k), False),
+        (lambda **k: baselines.DNC(6, 4, 3, 1, 5, use_sharpening=True, **k), False),
     ],
-    ids=["nam", "nam-decay", "nam-unrolled", "lsam", "namtm"],
+    ids=["nam", "nam-decay", "nam-unrolled", "lsam", "namtm", "dnc"],
 )
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_packed_rows_are_rows_alone(make, unroll, go_backwards):
@@ -159,6 +161,8 @@ def test_wrong_arguments():
     block = layers.TransformerBlock(layers.NAMAttention(2, 2), layers.LSTMEncoder(2))
     with pytest.raises(ValueError, match="takes no `segment_ids`.*Received"):
         block(x, segment_ids=ids, use_causal_mask=True)
+    with pytest.raises(ValueError, match="need a memory of a given length.*Received"):
+        layers.NAMTM(4, 2, tape_length=None)(x, segment_ids=ids)
     layer = layers.NAM(4)
     with pytest.raises(ValueError, match="`segment_ids` must have shape"):
         layer(draw(2, 3, 4), segment_ids=np.zeros((2, 4), int))
