@@ -72,7 +72,7 @@ class AnyLengthRNN(MemoryRNN):
         super()._check_arguments(sequences, initial_state, mask, segment_ids)
         if segment_ids is not None and self.cell.memory_length is None:
             raise ValueError(
-                "Rows of several sequences need a memory of a given length: one as long "
-                "as the row is longer than that of each sequence alone. Received: "
+                "Rows of several sequences need a memory of a given length: one as "
+                "long as the row is longer than that of each alone. Received: "
                 f"segment_ids for a `{type(self).__name__}` without one"
             )
