@@ -36,7 +36,7 @@ EXTRAS["docs"] = sorted(
     {*EXTRAS["images"], *EXTRAS["plots"], *EXTRAS["tuner"]}
     | {"ipykernel", "jupytext", "latex2mathml", "mkdocs-material>=9.6,<10"}
     | {"mkdocstrings-python>=2", "nbconvert", "playwright", "pytest>=8"}
-    | {"pytest-timeout", "ruff"}
+    | {"pytest-timeout", "ruff", "ziamath"}
 )
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import html
-import os
+import importlib.util
 import pickle
 import posixpath
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,8 +15,8 @@ import griffe
 import jupytext
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
+from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
-from nbconvert.preprocessors import ExecutePreprocessor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -32,6 +33,7 @@ ELSEWHERE = {
     "changelog.md": "CHANGELOG.md",
 }
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
+LOG = re.compile(r"^(INFO|WARNING):tensorflow:.*\n", re.MULTILINE)
 MATH = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 NO_LINKS = re.compile(r"(<(a|pre|h1|h2|h3)\b.*?</\2>)", re.DOTALL)
 CODE = re.compile(r"<code>([\w.]+)</code>")
@@ -77,6 +79,8 @@ def on_files(files, config):
         add(path, content=(ROOT / source).read_text())
     for path in ROOT.glob("benchmarks/plots/*.png"):
         add(f"plots/{path.name}", abs_src_path=str(path))
+    fonts = Path(importlib.util.find_spec("ziamath").origin).parent / "fonts"
+    add("fonts/math.ttf", abs_src_path=str(fonts / "STIXTwoMath-Regular.ttf"))
     for name, members in API.items():
         lines = [f"- [`{m}`]({m}.md): {first_line(t)}" for m, t in members.items()]
         docstring = package[name].docstring.value
@@ -117,10 +121,17 @@ def run(markdown):
     cache = ROOT / "build" / "tutorials" / digest.hexdigest()
     if not cache.exists():
         notebook = jupytext.reads(markdown, fmt="md")
-        runner = ExecutePreprocessor(timeout=300, kernel_name="python3")
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         with tempfile.TemporaryDirectory() as folder:
-            notebook, _ = runner.preprocess(notebook, {"metadata": {"path": folder}})
+            client = NotebookClient(
+                notebook, timeout=300, resources={"metadata": {"path": folder}}
+            )
+            client.execute(stderr=subprocess.DEVNULL)
+        for cell in notebook.cells:
+            outputs = cell.get("outputs", [])
+            cell.outputs = [o for o in outputs if o.get("name") != "stderr"]
+            for output in cell.outputs:
+                if "text" in output:
+                    output.text = LOG.sub("", output.text)
         body, resources = MarkdownExporter().from_notebook_node(notebook)
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_bytes(pickle.dumps((body, resources["outputs"])))
@@ -145,7 +156,8 @@ def mathml(match):
 
 def api_link(match):
     name = match[1]
-    path = PATHS.get(name) if name[0].isupper() else name
+    # Other words may mean an argument or a method.
+    path = PATHS.get(name, name) if name[0].isupper() or "_" in name else name
     if path not in PATHS.values():
         return match[0]
     return f'<autoref identifier="{path}">{match[0]}</autoref>'

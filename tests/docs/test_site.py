@@ -87,3 +87,8 @@ def test_equations_are_rendered(pages):
     for page in pages.values():
         assert 'class="arithmatex"' not in page.text
     assert "<math" in pages["/api/layers/NAMTM/index.html"].text
+
+
+def test_figures_of_tutorials_are_made(pages):
+    tutorials = [path for path in pages if path.startswith("/tutorials/")]
+    assert any(".png" in link for path in tutorials for link in pages[path].loaded)
