@@ -88,6 +88,10 @@ def train(model, task, steps, recipe, seed, jit_compile):
         weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
         jit_compile=jit_compile,
     )
+    callbacks = []
+    if recipe.sharpen != 1 and model.name == "namtm_tagger":
+        sharpen = keras_nam.callbacks.SharpenHeads(recipe.sharpen, 4 * steps // 5)
+        callbacks.append(sharpen)
     start = time.perf_counter()
     model.fit(
         inputs[order],
@@ -95,6 +99,7 @@ def train(model, task, steps, recipe, seed, jit_compile):
         sample_weight=weight,
         batch_size=BATCH_SIZE,
         shuffle=False,
+        callbacks=callbacks,
     )
     return time.perf_counter() - start
 

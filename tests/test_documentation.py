@@ -34,6 +34,7 @@ WITHOUT_EXAMPLE = {
 DEAR = (
     "LengthCurriculum",
     "MemorySummary",
+    "SharpenHeads",
     "choose_sharpness",
     "export_masked_lm",
     "export_teachable",

@@ -25,7 +25,7 @@ NAMES = {
         "XLNetEncoder",
         "make_encoder",
     ],
-    "callbacks": ["LengthCurriculum", "MemorySummary", "StopOnNaN"],
+    "callbacks": ["LengthCurriculum", "MemorySummary", "SharpenHeads", "StopOnNaN"],
     "ops": [
         "PortableScope",
         "memory_attention",

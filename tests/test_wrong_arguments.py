@@ -297,6 +297,7 @@ NEEDED = {
         "unknown": [0.0],
     },
     "callbacks.LengthCurriculum": lambda: {"lengths": {0: 4}},
+    "callbacks.SharpenHeads": lambda: {"factor": 2.0, "steps": 4},
     "callbacks.MemorySummary": lambda: {"log_dir": "logs", "inputs": tokens(1, 3)},
     "distribution.fit_multi_worker": lambda: {
         "make_model": reach,

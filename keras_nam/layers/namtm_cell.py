@@ -1,6 +1,7 @@
 """One step of the neural attention memory Turing machine."""
 
 import keras
+import numpy as np
 from keras import initializers
 from keras import ops
 from keras import regularizers
@@ -218,6 +219,15 @@ class NAMTMCell(AnyLengthCell):
         if self.use_jump:
             query = unit_normalize(self._split_tapes(self.query_dense(hidden)))
         return directions, gates, query
+
+    def scale_directions(self, factor):
+        """Multiplies the weights that the logits of the directions come from."""
+        moves = 2 * self._num_directions()
+        actions = self.num_tapes * (moves + self._num_gates())
+        is_direction = np.arange(actions) % (moves + self._num_gates()) < moves
+        scale = np.where(is_direction, factor, 1.0)
+        for weight in (self.action_dense.kernel, self.action_dense.bias):
+            weight.assign(weight * ops.cast(scale, weight.dtype))
 
     def jumps(self, query, key, gates, key_memory):
         """What `tape_step` and `tape_scan` take for jumps, of lists of one or none."""

@@ -18,6 +18,8 @@ class Recipe(NamedTuple):
         steps: Integer, the number of batches.
         learning_rate: Float, at the first step; it falls by 2 % every 400 steps.
         clip: Float, the largest norm of all gradients together.
+        sharpen: Float, the factor of `SharpenHeads`, over four fifths of the steps. 1
+            leaves the heads as they are.
         short_first: Boolean. Whether the longest rows wait for the end of training,
             while short ones stay.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
@@ -27,6 +29,7 @@ class Recipe(NamedTuple):
     steps: int
     learning_rate: float = 2e-3
     clip: float = 0.1
+    sharpen: float = 1.0
     short_first: bool = True
     loss_on_answer: bool = True
     model: dict = {}
@@ -60,7 +63,7 @@ RECIPES = {
     "copy": Recipe(300),
     "repeated_copy": Recipe(400),
     "reduction": Recipe(400),
-    "dyck": Recipe(500, model={"vocabulary_size": 11}),
+    "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
     "addition": PUBLISHED,
     "arithmetic": PUBLISHED,
 }

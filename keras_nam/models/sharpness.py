@@ -53,9 +53,7 @@ def with_sharpness(model, sharpness):
     return copy
 
 
-def choose_sharpness(
-    model, inputs, targets, sample_weight=None, candidates=(1, 2, 4, 8)
-):
+def choose_sharpness(model, inputs, targets, sample_weight=None, candidates=(1, 2, 4)):
     """Returns how sharp the heads of a trained model should be.
 
     A model that has learned an algorithm is the better the sharper its heads are, one

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_nam import layers
 from keras_nam import models
+from keras_nam.callbacks import SharpenHeads
 from keras_nam.ops import PortableScope
 
 SHAPE = 2, 9, 4
@@ -114,3 +115,32 @@ def test_wrong_candidates_are_refused(tagger):
     for candidates in ([], [1, 0], 2, [True]):
         with pytest.raises(ValueError, match="`candidates` must be"):
             models.choose_sharpness(tagger, TOKENS, TOKENS, candidates=candidates)
+
+
+def test_heads_become_sharp_in_training(monkeypatch):
+    monkeypatch.setattr("keras_nam.callbacks.sharpen_heads.PERIOD", 2)
+    factors = []
+    monkeypatch.setattr(
+        layers.NAMTMCell, "scale_directions", lambda cell, f: factors.append(f)
+    )
+    model = keras.Sequential([layers.NAMTM(4, 2, tape_length=3)])
+    model.compile("sgd", "mse")
+    sharpen = SharpenHeads(4, steps=6)
+    x, y = np.zeros((5, 3, 2), "float32"), np.zeros((5, 4), "float32")
+    arguments = {"batch_size": 1, "callbacks": [sharpen], "verbose": 0}
+    model.fit(x, y, epochs=1, **arguments)
+    np.testing.assert_allclose(factors, [2, 3 / 2])
+    # It goes on where it was, and stops at the factor.
+    model.fit(x, y, epochs=1, **arguments)
+    np.testing.assert_allclose(factors, [2, 3 / 2, 4 / 3, 1, 1])
+    model = models.token_tagger(layers.NAM(4, return_sequences=True), 9, 4)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"needs a model with a .*NAMTM"):
+        model.fit(x[:, :, 0], x, callbacks=[sharpen], verbose=0)
+
+
+@pytest.mark.parametrize("flags", [{}, {"use_jump": False}, {"use_gates": False}])
+def test_scaled_weights_are_as_a_sharp_machine(flags):
+    sharp, scaled = machine(3.0, **flags), machine(**flags)
+    scaled.cell.scale_directions(3.0)
+    np.testing.assert_allclose(outputs(scaled), outputs(sharp), atol=1e-6)

@@ -1,0 +1,73 @@
+"""Heads of Turing machines that become sharper in training."""
+
+import keras
+from keras import ops
+
+from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_positive
+from keras_nam.layers.namtm import NAMTM
+from keras_nam.visualization.search import find_layers
+
+# In steps: the optimizer mostly finds the weights as it left them.
+PERIOD = 50
+
+
+class SharpenHeads(keras.callbacks.Callback):
+    """Makes the heads of Turing machines sharper while they learn.
+
+    A head that moves by a mixture of directions may answer all rows of the training
+    lengths, and none that are longer. This callback multiplies, in the course of the
+    first `steps` steps, the weights behind the logits of the directions, so that a
+    machine has to find a way that works with heads which move by one cell or not at
+    all. It is a matter of training alone: what comes out is a machine as any other,
+    whose `sharpness` is to be chosen after it.
+
+    Training that goes on, from a checkpoint or with `initial_epoch`, goes on with its
+    step.
+
+    Args:
+        factor: Positive number, the product of all that is multiplied.
+        steps: Positive integer, the number of batches that this takes.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.namtm_tagger(width=16, num_tapes=2, tape_length=None)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    inputs, targets, weight = keras_nam.datasets.load_task("reverse", "train", 3_200)
+    sharpen = keras_nam.callbacks.SharpenHeads(4, steps=100)
+    model.fit(inputs, targets, sample_weight=weight, callbacks=[sharpen], verbose=0)
+    ```
+
+    Raises:
+        ValueError: If an argument is out of range or, when training begins, the model
+            has no `keras_nam.layers.NAMTM`.
+    """
+
+    def __init__(self, factor, steps):
+        super().__init__()
+        self.factor = check_positive("factor", factor)
+        self.steps = check_integer("steps", steps)
+
+    def on_train_begin(self, logs=None):
+        layers = [found.layer for found in find_layers(self.model)]
+        self._cells = [layer.cell for layer in layers if isinstance(layer, NAMTM)]
+        if not self._cells:
+            raise ValueError(
+                "`SharpenHeads` needs a model with a `keras_nam.layers.NAMTM`. "
+                f"Received: model={self.model}"
+            )
+        self._period = self._current_period()
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self._period = self._period, self._current_period()
+        if before == self._period:
+            return
+        for cell in self._cells:
+            cell.scale_directions(self._factor(self._period) / self._factor(before))
+
+    def _current_period(self):
+        return int(ops.convert_to_numpy(self.model.optimizer.iterations)) // PERIOD
+
+    def _factor(self, period):
+        return 1 + (self.factor - 1) * min(1.0, PERIOD * period / self.steps)
