@@ -32,6 +32,8 @@ WITHOUT_EXAMPLE = {
 }
 # What compiles a training loop, a search or a SavedModel.
 DEAR = (
+    "causal_lm",
+    "export_causal_lm",
     "LengthCurriculum",
     "MemorySummary",
     "SharpenHeads",

@@ -154,6 +154,17 @@ def language_model():
 
 
 @functools.cache
+def causal_model():
+    tokenizer = keras_nam.tokenizers.ByteTokenizer()
+    return models.causal_lm(core(), tokenizer, 4, packed=True)
+
+
+def packed():
+    tokenizer = keras_nam.tokenizers.ByteTokenizer()
+    return keras_nam.datasets.packed_language_dataset(["ab", "c"], tokenizer, 4)
+
+
+@functools.cache
 def hypermodel():
     return keras_nam.tuning.HyperLSAM(8)
 
@@ -241,6 +252,13 @@ NEEDED = {
     "models.FewShotClassifier": lambda: {
         "feature_extractor": few_shot_model().feature_extractor,
         "head": layers.NAMClassifier(4),
+    },
+    "models.bits_by_position": lambda: {"model": causal_model(), "dataset": packed()},
+    "models.export_causal_lm": lambda: {"model": causal_model(), "path": "export"},
+    "models.generate": lambda: {
+        "model": causal_model(),
+        "prompts": ["a", "bc"],
+        "max_new_tokens": 2,
     },
     "models.export_masked_lm": lambda: {"model": language_model(), "path": "export"},
     "models.export_teachable": lambda: {"model": few_shot_model(), "path": "export"},
@@ -340,6 +358,11 @@ NEEDED = {
     "datasets.masked_language_dataset": lambda: {
         "sentences": ["a b", "b c a"],
         "tokenizer": keras_nam.tokenizers.WordTokenizer(["a", "b"]),
+    },
+    "datasets.packed_language_dataset": lambda: {
+        "documents": ["a b", "b c a"],
+        "tokenizer": keras_nam.tokenizers.ByteTokenizer(),
+        "length": 4,
     },
     "datasets.partition_by_length": lambda: {"sentences": ["a b c"], "held_out": 0},
     "tokenizers.SymbolTokenizer": lambda: {"symbols": ["a", "."], "pad": "."},

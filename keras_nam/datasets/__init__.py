@@ -2,8 +2,9 @@
 
 What asks for a token in some places of a row comes as `(inputs, targets,
 sample_weight)`, with weights of 1 at these places: all of `TASKS` (`listops`, which
-asks for one value per row, has a 1 for each row) and `masked_language_dataset`. What
-asks for the class of all rows alike comes as a pair of inputs and labels.
+asks for one value per row, has a 1 for each row), `masked_language_dataset` and
+`packed_language_dataset`. What asks for the class of all rows alike comes as a pair of
+inputs and labels.
 
 Drawn rows have the splits of `SPLITS`, all others `"train"`, `"validation"` and
 `"test"`.
@@ -44,6 +45,7 @@ from keras_nam.datasets.text.generated_sentences import generated_sentences
 from keras_nam.datasets.text.length_partition import LengthPartition
 from keras_nam.datasets.text.length_partition import partition_by_length
 from keras_nam.datasets.text.masked_language import masked_language_dataset
+from keras_nam.datasets.text.packed_language import packed_language_dataset
 from keras_nam.datasets.text.sentences import load_sentences
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "load_task",
     "long_range_info",
     "masked_language_dataset",
+    "packed_language_dataset",
     "partition_by_length",
     "pathfinder",
     "query",

@@ -21,10 +21,14 @@ class TokenEmbedding(keras.layers.Embedding):
         **kwargs: Further arguments of `keras.layers.Embedding`, but for `mask_zero`.
 
     Call arguments:
-        inputs: Integer tensor of shape `(batch, time)`.
+        inputs: Integer tensor of shape `(batch, time)`, or with `reverse` a tensor of
+            shape `(batch, time, output_dim)`.
+        reverse: Boolean. Whether to return a logit of each token, in float32: the inner
+            products of the inputs and the embeddings.
 
     Returns:
-        Tensor of shape `(batch, time, output_dim)`.
+        Tensor of shape `(batch, time, output_dim)`, or with `reverse` of shape
+        `(batch, time, input_dim)`.
 
     Example:
 
@@ -51,7 +55,9 @@ class TokenEmbedding(keras.layers.Embedding):
         self.mask_token = mask_token
         self.supports_masking = mask_token is not None
 
-    def call(self, inputs):
+    def call(self, inputs, reverse=False):
+        if reverse:
+            return _inner_products(inputs, self.embeddings)
         tokens = numbers_of(inputs)
         if tokens is not None and tokens.size:
             lowest, highest = tokens.min(), tokens.max()
@@ -63,9 +69,21 @@ class TokenEmbedding(keras.layers.Embedding):
                 )
         return super().call(inputs)
 
+    def quantized_call(self, inputs, reverse=False):
+        if not reverse:
+            return super().quantized_call(inputs)
+        table = super().quantized_call(ops.arange(self.input_dim))
+        return _inner_products(inputs, table)
+
+    def compute_output_spec(self, inputs, reverse=False):
+        if not reverse:
+            return super().compute_output_spec(inputs)
+        return keras.KerasTensor((*inputs.shape[:-1], self.input_dim), "float32")
+
     def compute_mask(self, inputs, mask=None):
-        if self.mask_token is None:
-            return None
+        # Of what goes in reverse, the mask is that of the inputs.
+        if self.mask_token is None or len(inputs.shape) > 2:
+            return mask
         return ops.not_equal(inputs, self.mask_token)
 
     def quantize(self, mode=None, type_check=True, config=None):
@@ -76,3 +94,8 @@ class TokenEmbedding(keras.layers.Embedding):
         config = {**super().get_config(), "mask_token": self.mask_token}
         del config["mask_zero"]
         return config
+
+
+def _inner_products(inputs, table):
+    inputs, table = (ops.cast(x, "float32") for x in (inputs, table))
+    return ops.matmul(inputs, ops.transpose(table))

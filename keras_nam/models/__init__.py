@@ -1,11 +1,15 @@
 """Models from the layers of this package."""
 
+from keras_nam.models.causal_lm import bits_by_position
+from keras_nam.models.causal_lm import causal_lm
 from keras_nam.models.classifiers import matching_classifier
 from keras_nam.models.classifiers import sequence_classifier
 from keras_nam.models.features import conv_features
 from keras_nam.models.features import residual_features
 from keras_nam.models.few_shot import FewShotClassifier
 from keras_nam.models.few_shot_training import fit_few_shot
+from keras_nam.models.generation import export_causal_lm
+from keras_nam.models.generation import generate
 from keras_nam.models.ibert import ibert_tagger
 from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.masked_lm import export_masked_lm
@@ -26,14 +30,18 @@ __all__ = [
     "SIZES",
     "FewShotClassifier",
     "StreamingModel",
+    "bits_by_position",
+    "causal_lm",
     "choose_sharpness",
     "conv_features",
+    "export_causal_lm",
     "export_masked_lm",
     "export_teachable",
     "fill_masks",
     "export_text_model",
     "fit_few_shot",
     "from_preset",
+    "generate",
     "ibert_tagger",
     "list_presets",
     "lsam_tagger",

@@ -10,6 +10,7 @@ from keras_nam.arguments import check_list
 from keras_nam.arguments import check_path
 from keras_nam.arguments import check_rate
 from keras_nam.models.core import list_layers
+from keras_nam.models.core import tokenizer_of
 from keras_nam.models.token_tagger import classify_tokens
 from keras_nam.tokenizers.sentences import SentenceTokenizer
 
@@ -140,7 +141,7 @@ def fill_masks(model, sentences, num_candidates=5):
     Raises:
         ValueError: If the model holds no tokenizer, or an argument is wrong.
     """
-    tokenizer = _tokenizer_of(model)
+    tokenizer = tokenizer_of(model, "masked_lm", "logits")
     num_candidates = check_integer("num_candidates", num_candidates)
     sentences = check_list(
         "sentences", sentences, str, "a list of strings, of at least one", at_least=1
@@ -197,7 +198,7 @@ def export_masked_lm(model, path, num_candidates=5, verbose=False):
     Raises:
         ValueError: If the model holds no tokenizer, or an argument is wrong.
     """
-    tokenizer = _tokenizer_of(model)
+    tokenizer = tokenizer_of(model, "masked_lm", "logits")
     num_candidates = check_integer("num_candidates", num_candidates)
     verbose = check_boolean("verbose", verbose)
     check_path("path", path)
@@ -237,14 +238,3 @@ def _fill(model, tokenizer, sentences, num_candidates):
         "candidates": ops.where(is_mask, tokenizer.symbols(words), ""),
         "scores": ops.where(is_mask, scores, 0.0),
     }
-
-
-def _tokenizer_of(model):
-    layers = getattr(model, "layers", [])
-    tokenizers = [layer for layer in layers if isinstance(layer, SentenceTokenizer)]
-    if len(tokenizers) != 1:
-        raise ValueError(
-            "Argument `model` must be a model from `masked_lm`, which holds a "
-            f"tokenizer. Received: model={model} (of type {type(model)})"
-        )
-    return tokenizers[0]

@@ -101,7 +101,8 @@ class StreamingModel:
         what `call` returns for these steps and the list after them.
 
     Those without are Keras' layers and operations that are known to leave time alone,
-    such as `Dense`, `LayerNormalization` or `Add`. All others are refused.
+    such as `Dense`, `LayerNormalization` or `Add`. All others are refused. Inputs that
+    are optional are left out.
 
     Args:
         model: A functional model.
@@ -134,6 +135,8 @@ class StreamingModel:
                 f"model={model} (of type {type(model)})"
             )
         self.model = model
+        optional = {x.name for x in model.input_spec or () if x.optional}
+        self._inputs = [x for x in tree.flatten(model.input) if x.name not in optional]
         self._layers = {}
         self._build_step()
 
@@ -148,7 +151,7 @@ class StreamingModel:
             `(outputs, state)`: what the model returns for these time steps, and the
             state after them.
         """
-        names = [x.name for x in tree.flatten(self.model.input)]
+        names = [x.name for x in self._inputs]
         inputs = tree.flatten(inputs)
         if len(inputs) != len(names):
             raise ValueError(
@@ -201,7 +204,7 @@ class StreamingModel:
         self.add_endpoints(
             archive,
             lambda inputs: self.step_model(inputs, training=False),
-            _specs(self._named(tree.flatten(self.model.input))),
+            _specs(self._named(self._inputs)),
         )
         archive.write_out(str(path), verbose=verbose)
 
@@ -234,6 +237,9 @@ class StreamingModel:
         without_time = {}
 
         def call(operation, *args, **kwargs):
+            args, kwargs = tree.map_structure(
+                lambda x: None if id(x) in left_out else x, (args, kwargs)
+            )
             tensors = _symbolic((args, kwargs))
             timeless = [id(x) in without_time for x in tensors]
             if all(timeless):
@@ -271,6 +277,8 @@ class StreamingModel:
             self.model.input,
         )
         without_time.update({id(x): x for x in _symbolic(piece) if x.ndim < 2})
+        names = [x.name for x in self._inputs]
+        left_out = {id(x) for x in _symbolic(piece) if x.name not in names}
         clone = keras.models.clone_model(
             self.model,
             input_tensors=piece,
@@ -288,7 +296,7 @@ class StreamingModel:
             zip(self._output_names(), tree.flatten(clone.output), strict=True)
         )
         self.step_model = keras.Model(
-            {**{x.name: x for x in tree.flatten(clone.input)}, **states},
+            {**{x.name: x for x in _symbolic(piece) if x.name in names}, **states},
             {**outputs, **new_states},
             name=f"{self.model.name}_step",
         )
@@ -328,7 +336,7 @@ class StreamingModel:
         return results[:count], state, results[count:]
 
     def _named(self, inputs):
-        names = [x.name for x in tree.flatten(self.model.input)]
+        names = [x.name for x in self._inputs]
         return dict(zip(names, tree.flatten(inputs), strict=True))
 
     def _output_names(self):

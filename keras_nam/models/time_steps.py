@@ -12,6 +12,7 @@ from keras import layers
 from keras import tree
 
 from keras_nam.layers.embedding import TokenEmbedding
+from keras_nam.tokenizers.tokenizer import Tokenizer
 
 _EMBEDDINGS = (layers.Embedding, TokenEmbedding)
 _LAYERS = (
@@ -75,6 +76,8 @@ def keeps_time_steps(operation, args, kwargs):
         # Tensors of different ranks are aligned at their last axes.
         return False
     (rank,) = ranks
+    if isinstance(operation, Tokenizer):
+        return type(operation).call is Tokenizer.call
     if isinstance(operation, layers.Layer):
         return type(operation) in _LAYERS and _layer_keeps(
             operation, rank, kwargs.get("training")

@@ -81,19 +81,32 @@ def classify_tokens(
     mask_token,
     dropout,
     embeddings_initializer,
+    calls=None,
+    tie_embeddings=False,
+    name="logits",
 ):
-    """Maps tokens through an embedding and `layers` to logits of their classes."""
-    x = TokenEmbedding(
+    """Maps tokens through an embedding and `layers` to logits of their classes.
+
+    `calls` are the arguments with which each of the layers is called. With
+    `tie_embeddings` the classes are the tokens, and the embedding makes the logits.
+    """
+    embedding = TokenEmbedding(
         vocabulary_size,
         width,
         mask_token,
         embeddings_initializer=embeddings_initializer,
         name="embedding",
-    )(tokens)
+    )
+    x = embedding(tokens)
     if dropout:
         x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
-    for layer in layers:
-        x = layer(x)
+    for layer, arguments in zip(layers, calls or [{}] * len(layers), strict=True):
+        x = layer(x, **arguments)
     if dropout:
         x = keras.layers.Dropout(dropout, name="core_dropout")(x)
-    return keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    if tie_embeddings:
+        # The layer that is known by this name.
+        return keras.layers.Identity(dtype="float32", name=name)(
+            embedding(x, reverse=True)
+        )
+    return keras.layers.Dense(num_classes, dtype="float32", name=name)(x)

@@ -133,6 +133,16 @@ class SentenceTokenizer(Tokenizer):
         return self._id(MASK)
 
     @property
+    def start_token_id(self):
+        """The token that stands before every text."""
+        return self._id(START)
+
+    @property
+    def end_token_id(self):
+        """The token that stands after every text."""
+        return self._id(END)
+
+    @property
     def rare_token_id(self):
         """The token of symbols that the vocabulary does not have."""
         return self._id(RARE)
@@ -147,10 +157,12 @@ class SentenceTokenizer(Tokenizer):
         symbols = self.split(texts)
         tokens = symbols.with_flat_values(self._table.lookup(symbols.flat_values))
         edge = tf.ones((tokens.nrows(), 1), tf.int32)
-        return tf.concat([edge * self._id(START), tokens, edge * self._id(END)], axis=1)
+        start, end = edge * self.start_token_id, edge * self.end_token_id
+        return tf.concat([start, tokens, end], axis=1)
 
     def decode(self, tokens):
-        in_sentence = tf.reduce_all([tokens != self._id(s) for s in _FRAME], axis=0)
+        pad, start, end = map(self._id, _FRAME)
+        in_sentence = (tokens != pad) & (tokens != start) & (tokens != end)
         return self.join(tf.ragged.boolean_mask(self.symbols(tokens), in_sentence))
 
     def symbols(self, tokens):

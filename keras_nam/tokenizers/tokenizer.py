@@ -22,7 +22,8 @@ class Tokenizer(keras.layers.Layer):
 
     `pad_token_id` is the token that fills rows up, and `mask_token_id` that of the
     cells which a model is asked to fill in, `None` if all that it predicts is its
-    answer.
+    answer. `start_token_id` and `end_token_id` are those that `encode` sets before and
+    after a text, `None` if there are none.
 
     The layer returns the tokens that it is called on, so that it can stand in a model
     that is fed tokens and is saved with it.
@@ -59,6 +60,8 @@ class Tokenizer(keras.layers.Layer):
 
     pad_token_id = 0
     mask_token_id = None
+    start_token_id = None
+    end_token_id = None
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

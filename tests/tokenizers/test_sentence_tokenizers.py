@@ -39,6 +39,7 @@ def test_rows_begin_and_end_with_marks():
     assert tokens == [[1, 6, 7, 2], [1, 2, 0, 0], [1, 7, 2, 0]]
     ragged = tokenizer.tokenize(["a b", "", "b"], ragged=True)
     assert ragged.to_list() == [[1, 6, 7, 2], [1, 2], [1, 7, 2]]
+    assert tokenizer.detokenize(ragged) == ["a b", "", "b"]
     assert tokenizer.detokenize(tokens) == ["a b", "", "b"]
 
 

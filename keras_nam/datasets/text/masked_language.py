@@ -7,6 +7,8 @@ from keras_nam.arguments import check_cells
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_strings
+from keras_nam.datasets.text.epochs import epochs
+from keras_nam.datasets.text.epochs import shuffled
 from keras_nam.optional import tf
 
 
@@ -89,13 +91,11 @@ def masked_language_dataset(
         counts = tf.ones_like(is_masked) if all_positions else is_masked
         return inputs, targets, tf.cast(counts, tf.float32)
 
-    def epoch(number):
-        epoch_key = tf.stack([tf.constant(seed, tf.int64), number])
+    def epoch(epoch_key):
         order = tf.range(rows.nrows())
         if training:
             # No sentence has this index.
-            key = tf.random.experimental.stateless_fold_in(epoch_key, rows.nrows())
-            order = tf.random.experimental.stateless_shuffle(order, key)
+            order = shuffled(rows.nrows(), epoch_key, rows.nrows())
         return (
             tf.data.Dataset.from_tensor_slices(order)
             .map(lambda index: row(index, epoch_key), tf.data.AUTOTUNE)
@@ -110,13 +110,7 @@ def masked_language_dataset(
             )
         )
 
-    if training:
-        dataset = _count_epochs().flat_map(epoch)
-    else:
-        dataset = epoch(tf.constant(0, tf.int64))
-    num_batches = -(-int(rows.nrows()) // batch_size)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return epochs(epoch, training, seed, -(-int(rows.nrows()) // batch_size))
 
 
 def draw_mask(tokens, tokenizer, seed):
@@ -167,11 +161,3 @@ def _row_length(rows, length):
             f"Received: length={length}"
         )
     return length
-
-
-def _count_epochs():
-    """A dataset of one number, which is one higher each time that it is read."""
-    # Not on a GPU, where functions of tf.data could not reach it.
-    with tf.device("CPU:0"):
-        counter = tf.Variable(-1, dtype=tf.int64, trainable=False)
-    return tf.data.Dataset.from_tensors(0).map(lambda _: counter.assign_add(1))
