@@ -198,7 +198,7 @@ class MemoryScan(keras.Operation):
         writable = _is_finite(key, value, write, erase, decay)
         lost, unreadable = ~writable, ~readable
         if mask is not None:
-            step = mask[:, :, None]
+            step = ops.expand_dims(mask, -1)
             lost, unreadable = lost & step, unreadable & step
             readable, writable = readable & step, writable & step
         query, read = _keep(readable, query, read)
@@ -214,7 +214,7 @@ class MemoryScan(keras.Operation):
         if segment_ids is not None:
             starts = starts_of(segment_ids, mask)
             decay = ops.zeros_like(key[..., :1]) if decay is None else decay
-            decay = ops.where(starts[..., None, None], FORGETS_ALL, decay)
+            decay = ops.where(ops.expand_dims(starts, (-2, -1)), FORGETS_ALL, decay)
 
         implementation, chunk_size = self._choose(query, decay)
         if implementation == "recurrent":
@@ -232,8 +232,9 @@ class MemoryScan(keras.Operation):
             outputs = outputs * ops.expand_dims(read, -1)
         after_lost, lost_at_end = _reach(lost, starts)
         unreadable = unreadable | after_lost
-        outputs = ops.where(unreadable[..., None], np.nan, outputs)
-        memory = ops.where(lost_at_end[..., None, None], np.nan, memory)
+        # Converters know no new axes of booleans in an index.
+        outputs = ops.where(ops.expand_dims(unreadable, -1), np.nan, outputs)
+        memory = ops.where(ops.expand_dims(lost_at_end, (-2, -1)), np.nan, memory)
         return ops.cast(outputs, dtype), memory
 
     def compute_output_spec(self, query, key, value, *others):
@@ -315,7 +316,8 @@ def _keep(tokens, *tensors):
     """The tensors with zeros in all other tokens; `None` stays `None`."""
 
     def keep(x):
-        return ops.where(tokens[..., None] if len(x.shape) == 4 else tokens, x, 0.0)
+        chosen = ops.expand_dims(tokens, -1) if len(x.shape) == 4 else tokens
+        return ops.where(chosen, x, 0.0)
 
     return tuple(None if x is None else keep(x) for x in tensors)
 
