@@ -123,7 +123,11 @@ def run(markdown):
         notebook = jupytext.reads(markdown, fmt="md")
         with tempfile.TemporaryDirectory() as folder:
             client = NotebookClient(
-                notebook, timeout=300, resources={"metadata": {"path": folder}}
+                notebook,
+                timeout=300,
+                coalesce_streams=True,
+                extra_arguments=["--matplotlib=inline"],
+                resources={"metadata": {"path": folder}},
             )
             client.execute(stderr=subprocess.DEVNULL)
         for cell in notebook.cells:
