@@ -9,6 +9,13 @@ import griffe
 # What stands in a section as `name: text`, rather than as prose.
 NAMED = ("Args", "Attributes", "Call arguments", "Raises")
 SECTION = re.compile(rf"^({'|'.join(NAMED)}|Returns|Examples?|References?):$")
+# What examples use without importing it, as Keras' own do.
+IMPORTS = {
+    "keras": "import keras",
+    "np": "import numpy as np",
+    "ops": "from keras import ops",
+    "keras_nam": "import keras_nam",
+}
 FENCE = re.compile(r"^```")
 NAMES = ("cos", "omega", "prod", "rho", "sin", "sum", "tanh")
 SIGNS = {"...": r"\dots ", "<-": r"\leftarrow ", "*": r"\odot ", ".": r"\cdot "}
@@ -78,6 +85,13 @@ def named_items(lines):
     return re.sub(r"^([\w*, ]+):(?=\s)", r"- **`\1`**:", text, flags=re.MULTILINE)
 
 
+def imports(code):
+    """The lines that an example needs before it in a new session."""
+    used = re.findall(r"(?<![\w.])(\w+)\.", "\n".join(code))
+    lines = [line for name, line in IMPORTS.items() if name in used]
+    return [*(line for line in lines if line not in code), ""] if lines else []
+
+
 def to_markdown(docstring):
     """A docstring in Keras' form as Markdown."""
     result, lines = [], docstring.splitlines()
@@ -85,7 +99,7 @@ def to_markdown(docstring):
         line = lines.pop(0)
         if FENCE.match(line):
             end = lines.index("```") + 1
-            result += [line, *lines[:end]]
+            result += [line, *imports(lines[:end]), *lines[:end]]
             del lines[:end]
         elif section := SECTION.match(line):
             result += [f"**{section[1]}**", ""]

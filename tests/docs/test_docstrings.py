@@ -59,7 +59,7 @@ Example:
 
 ```python
 f(
-    x
+    np.x
 )
 ```
 
@@ -68,7 +68,7 @@ Raises:
 """
     markdown = """One line. **Args** - **`units`**: Positive integer, the size.
 - **`**kwargs`**: More. **Returns** A tensor of shape `(batch, units)`.
-**Example** ```python f( x ) ``` **Raises**
+**Example** ```python import numpy as np f( np.x ) ``` **Raises**
 - **`ValueError`**: If `units: 3` is wrong."""
     assert to_markdown(docstring).split() == markdown.split()
 
