@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import ops
+from keras import tree
 
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_instance
@@ -163,7 +164,9 @@ def bits_by_position(model, dataset):
     tokenizer_of(model, "causal_lm", OUTPUT)
     takes_segments = isinstance(model.input, dict)
     total, count = np.zeros(0), np.zeros(0)
-    for inputs, targets, weights in _batches(dataset):
+    for batch in _batches(dataset):
+        # Tensors of `tf.data` are those of one backend alone.
+        inputs, targets, weights = tree.map_structure(np.asarray, batch)
         segment_ids = inputs["segment_ids"] if isinstance(inputs, dict) else None
         if takes_segments and segment_ids is None:
             inputs = {"tokens": inputs, "segment_ids": None}
