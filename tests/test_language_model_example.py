@@ -30,6 +30,7 @@ def test_models_are_of_one_size(example):
         assert abs(count - 9_000) < 40
 
 
+@pytest.mark.slow
 def test_a_few_steps(example, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(example, "AFTER", (3,))
     monkeypatch.setattr(example, "TIMED", 32)

@@ -203,12 +203,14 @@ ROWS = [
         _recurrent(baselines.NTM, 6, 5, 4, 2, 2, 7),
         "recurrent",
         causal=True,
+        slow=True,
     ),
     Row(
         "dnc",
         _recurrent(baselines.DNC, 6, 5, 4, 2, 7),
         "recurrent",
         causal=True,
+        slow=True,
     ),
     Row(
         "dnc mended",

@@ -211,6 +211,7 @@ def test_implicit_masks_are_honoured_beside_other_tensors():
     np.testing.assert_allclose(outputs[1, :3], expected[1, :3], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_with_multi_head_attention_replaced_by_name():
     def build(attention):
         tokens = keras.Input((None,), dtype="int32")

@@ -71,7 +71,9 @@ def value_and_gradients(layer, x, mask, jit_compile):
         pytest.param(270, True, True, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("case", [*CASES, *ABLATIONS])
+@pytest.mark.parametrize(
+    "case", [*CASES, *(pytest.param(x, marks=pytest.mark.slow) for x in ABLATIONS)]
+)
 def test_layer_equals_its_cell_in_a_stock_rnn(case, length, masked, jit_compile):
     if case in ABLATIONS:
         # They blow rounding errors up with time, the more the longer.
@@ -211,6 +213,7 @@ def test_implicit_mask_is_kept_with_an_initial_state(case, functional):
     assert not np.allclose(np.asarray(ours[1]), np.asarray(unmasked[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("masked", "static", "jit_compile"),
     [

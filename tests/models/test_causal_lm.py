@@ -139,6 +139,7 @@ def test_quantized_tied_embeddings():
     assert np.abs(model(tokens) - before).max() < 0.05 * np.abs(before).max()
 
 
+@pytest.mark.slow
 def test_training_learns_and_is_measured_by_position():
     # A letter is known after two: every text goes round.
     texts = ["abcdefgh" * 3, "hgfedcba" * 3] * 20

@@ -196,6 +196,7 @@ for found in seen:
 """
 
 
+@pytest.mark.slow
 @needs_tensorflow
 @pytest.mark.parametrize(
     "head",

@@ -94,6 +94,7 @@ def tagger():
     return models.namtm_tagger(9, width=8, num_tapes=2, tape_length=None)
 
 
+@pytest.mark.slow
 def test_the_factor_that_answers_most_rows_is_chosen(tagger):
     def answers(sharpness):
         logits = models.with_sharpness(tagger, sharpness)(TOKENS)

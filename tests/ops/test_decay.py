@@ -85,6 +85,7 @@ def test_every_form_equals_the_steps(form, kind):
     assert_close(evaluate(memory_scan, arguments, mask=mask, **FORMS[form]), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "kind", "jit_compile"),
     [

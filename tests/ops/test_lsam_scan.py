@@ -61,7 +61,7 @@ def evaluate(scan, arguments, mask, jit_compile=False, shapes=None):
 # Shorter than a block, longer than the last one, and of whole blocks.
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    "length", [3, 13, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 8))]
+    "length", [3, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 8, 13))]
 )
 def test_outputs_states_and_gradients(length, masked):
     arguments = draw(length)
@@ -73,10 +73,9 @@ def test_outputs_states_and_gradients(length, masked):
         np.testing.assert_allclose(a, b, atol=2e-5 * max(1, np.abs(b).max()))
 
 
+@pytest.mark.slow
 @needs_tensorflow
-@pytest.mark.parametrize(
-    "jit_compile", [True, pytest.param(False, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("jit_compile", [True, False])
 def test_unknown_length(jit_compile):
     arguments = draw(13)
     shapes = [(None, None, COLUMNS), (UNITS, COLUMNS), (None, UNITS)]

@@ -114,10 +114,9 @@ def test_outputs_states_and_gradients(time, jump, masked):
         np.testing.assert_allclose(a, b, atol=5e-5 * max(1, np.abs(b).max()))
 
 
+@pytest.mark.slow
 @needs_tensorflow
-@pytest.mark.parametrize(
-    "jit_compile", [True, pytest.param(False, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("jit_compile", [True, False])
 def test_unknown_length(jit_compile):
     arguments = draw(9, True)
     shapes = [

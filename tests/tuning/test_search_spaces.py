@@ -206,6 +206,7 @@ def test_a_promoted_trial_goes_on_with_its_optimizer(tmp_path):
     np.testing.assert_allclose(again.optimizer.learning_rate, 1e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_the_trial(tmp_path):
     space = make(HyperPointwise)
     hp = hyperparameters()

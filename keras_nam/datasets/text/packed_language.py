@@ -7,8 +7,11 @@ from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_strings
 from keras_nam.datasets.text.epochs import epochs
 from keras_nam.datasets.text.epochs import shuffled
+from keras_nam.optional import OptionalModule
 from keras_nam.optional import tf
-from keras_nam.tokenizers.tokenizer import Tokenizer
+
+# Layers of Keras, which drawing rows can do without.
+tokenizers = OptionalModule("keras_nam.tokenizers")
 
 
 def packed_language_dataset(
@@ -57,7 +60,7 @@ def packed_language_dataset(
     Raises:
         ValueError: If the documents have no tokens, or an argument is out of range.
     """
-    check_instance("tokenizer", tokenizer, Tokenizer)
+    check_instance("tokenizer", tokenizer, tokenizers.Tokenizer)
     length = check_integer("length", length)
     batch_size = check_integer("batch_size", batch_size)
     training = check_boolean("training", training)
