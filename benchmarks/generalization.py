@@ -22,6 +22,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -123,7 +124,7 @@ def run_cell(task, name, seed, published, steps):
     """Trains and measures one model, and returns what is kept of it."""
     import keras
     from length_generalization import ROWS
-    from length_generalization import accuracy
+    from length_generalization import evaluate
     from length_generalization import train
 
     from keras_nam import datasets
@@ -146,35 +147,24 @@ def run_cell(task, name, seed, published, steps):
         sharpness = models.choose_sharpness(model, *rows)
         machines[f"sharpness {sharpness:g}"] = models.with_sharpness(model, sharpness)
 
-    def measure(machine):
-        splits = {"ID": "id", "OOD": "ood", "far": "far"}
-        measured = {
-            group: accuracy(machine, task, rows_of(task, split), ROWS, 64, seed)
-            for group, split in splits.items()
-        }
-        for factor, (count, batch) in LONGER.items():
-            rows = rows_of(task, "far", factor)
-            measured[f"{factor}x"] = accuracy(machine, task, rows, count, batch, seed)
-        return measured
-
     return {
         "parameters": model.count_params(),
         "seconds": round(seconds, 1),
-        "accuracy": {label: measure(machine) for label, machine in machines.items()},
+        "accuracy": {
+            label: evaluate(machine, task, seed, LONGER)
+            for label, machine in machines.items()
+        },
     }
 
 
 def start_cell(cell):
     """Runs a cell in a process of its own, which shows Keras' bar."""
-    command = [sys.executable, "-m", "benchmarks.generalization", "--cell"]
-    result = subprocess.run(
-        [*command, json.dumps(cell)],
-        cwd=EXAMPLES.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "cell.json"
+        command = [sys.executable, "-m", "benchmarks.generalization"]
+        command += ["--cell", json.dumps(cell), "--out", str(record)]
+        subprocess.run(command, cwd=EXAMPLES.parent, check=True)
+        return json.loads(record.read_text())
 
 
 def table(results):
@@ -234,7 +224,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     if arguments.cell is not None:
-        print("\n" + json.dumps(run_cell(**arguments.cell)))
+        arguments.out.write_text(json.dumps(run_cell(**arguments.cell)))
         return
     results = {}
     # Seeds outermost: a table that is broken off has all models.

@@ -104,13 +104,13 @@ def train(model, task, steps, recipe, seed, jit_compile):
     return time.perf_counter() - start
 
 
-def evaluate(model, task, seed):
+def evaluate(model, task, seed, longer=LONGER):
     """Sequence accuracy on the answer, by the lengths of the problems."""
     accuracies = {
         group: accuracy(model, task, rows_of(task, split), ROWS, 64, seed)
         for group, split in SPLITS.items()
     }
-    for factor, (rows, batch) in LONGER.items():
+    for factor, (rows, batch) in longer.items():
         arguments = rows_of(task, "far", factor)
         accuracies[f"{factor}x"] = accuracy(model, task, arguments, rows, batch, seed)
     return accuracies

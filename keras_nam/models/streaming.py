@@ -158,14 +158,14 @@ class StreamingModel:
                 f"Argument `inputs` must be what the model takes, {names}. "
                 f"Received: {len(inputs)} tensors"
             )
-        inputs = [as_tensor(*x) for x in zip(names, inputs, strict=True)]
+        inputs = {n: as_tensor(n, x) for n, x in zip(names, inputs, strict=True)}
         wanted = sorted(self._state_specs)
         if not isinstance(state, dict) or sorted(map(str, state)) != wanted:
             raise ValueError(
                 "Argument `state` must be a dictionary, from `initial_state` or the "
                 f"piece before, with {wanted}. Received: state={state!r:.200}"
             )
-        results = self.step_model({**self._named(inputs), **state})
+        results = self.step_model({**inputs, **state})
         outputs = tree.pack_sequence_as(
             self.model.output, [results[name] for name in self._output_names()]
         )
