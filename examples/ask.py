@@ -2,7 +2,7 @@
 
     python examples/ask.py                              # lists them
     python examples/ask.py reverse 31415926535
-    python examples/ask.py repeated_copy "314 159 265"
+    python examples/ask.py reduction 3001040500926000535897
 
 A question may be of any length.
 """

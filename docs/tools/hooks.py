@@ -17,6 +17,7 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -128,6 +129,8 @@ def run(markdown):
                 coalesce_streams=True,
                 extra_arguments=["--matplotlib=inline"],
                 resources={"metadata": {"path": folder}},
+                # Sockets of files need no network, not even one of this machine.
+                config=Config(KernelManager={"transport": "ipc"}),
             )
             client.execute(stderr=subprocess.DEVNULL)
         for cell in notebook.cells:

@@ -1,6 +1,7 @@
 """The site that `make docs` has built: all names, links that lead somewhere, no net."""
 
 import inspect
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -68,6 +69,8 @@ def test_links_lead_somewhere(pages):
 def test_nothing_is_loaded_from_the_net(pages):
     for page in pages.values():
         assert not [url for url in page.loaded if urlsplit(url).netloc]
+    for path in SITE.glob("**/*.css"):
+        assert not re.search(r"(url\(|@import) *['\"]?(https?:)?//", path.read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
