@@ -52,7 +52,8 @@ def methods():
     }
 
 
-def test_methods_refuse_what_they_do_not_take():
+def test_methods_refuse_what_they_do_not_take(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     problems = []
     for name, method in methods().items():
         for value in NOTHING_OF_USE:
@@ -69,6 +70,7 @@ def test_methods_refuse_what_they_do_not_take():
             else:
                 problems.append(f"{name} accepts {value!r}")
     assert not problems, "\n".join(problems)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_refused_lesson_leaves():
