@@ -130,7 +130,7 @@ def run(markdown):
                 extra_arguments=["--matplotlib=inline"],
                 resources={"metadata": {"path": folder}},
                 # Sockets of files need no network, not even one of this machine.
-                config=Config(KernelManager={"transport": "ipc"}),
+                config=Config(KernelManager={"transport": "ipc", "ip": f"{folder}/k"}),
             )
             client.execute(stderr=subprocess.DEVNULL)
         for cell in notebook.cells:
