@@ -2,14 +2,17 @@
 
     python examples/long_range_table.py
     python examples/long_range_table.py --tasks listops pixels --seeds 0 1 2 --steps 500
+    python examples/long_range_table.py --preset long --tasks text --source spam \\
+        --folder FOLDER --lengths 1024 4096 --plot curves.png
 
 What is not named here, like `--steps`, goes to every run of `long_range.py`. Every run
 is a process of its own, so that its peak memory is its own, and leaves a file in
 `--out`; runs that are already there with the same settings are not repeated. Prints a
-table of mean accuracy and its range over the seeds.
+table of mean accuracy and its range over the seeds, and of what a step costs.
 """
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -20,30 +23,65 @@ from finished_runs import start_example
 ATTENTIONS = ["nam", "softmax", "linear"]
 
 
-def run(task, attention, seed, further, out):
+def run(task, attention, length, seed, further, out):
     """The result of one run, from `out` if it is there."""
     settings = ["--task", task, "--attention", attention, "--seed", str(seed), *further]
+    name = f"{task}-{attention}"
+    if length is not None:
+        settings += ["--length", str(length)]
+        name += f"-{length}"
 
     def start():
         printed = start_example("long_range", settings)
         return json.loads(printed[printed.rindex("{") :])
 
-    return finished_run(out / f"{task}-{attention}-{seed}.json", settings, start)
+    return finished_run(out / f"{name}-{seed}.json", settings, start)
 
 
 def rows(results):
-    yield "| task | length | attention | accuracy % | range | steps / s | peak MB |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| task | length | attention | accuracy % | range | seconds "
+        "| processor s / step | peak MB |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for group in results:
         accuracy = 100 * np.array([r["accuracy"] for r in group])
-        speed = np.median([r["steps_per_second"] for r in group])
+        seconds = np.median([r["seconds"] for r in group])
+        step = np.median([r["processor_seconds_per_step"] for r in group])
         memory = max(r["peak_megabytes"] for r in group)
         first = group[0]
         yield (
             f"| {first['task']} | {first['length']} | {first['attention']} "
             f"| {accuracy.mean():.1f} | {accuracy.min():.1f} to {accuracy.max():.1f} "
-            f"| {speed:.1f} | {memory:.0f} |"
+            f"| {seconds:.0f} | {step:.2f} | {memory:.0f} |"
         )
+
+
+def plot(results, path):
+    """The accuracy in training against processor time, averaged over the seeds."""
+    from matplotlib.figure import Figure
+
+    panels = sorted({(r["task"], r["length"]) for group in results for r in group})
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(grid, panels, strict=True):
+        for group in results:
+            first = group[0]
+            if (first["task"], first["length"]) == panel:
+                accuracy = np.mean([r["curve"] for r in group], axis=0)
+                step = np.median([r["processor_seconds_per_step"] for r in group])
+                seconds = step * first["steps"] * np.arange(1, len(accuracy) + 1)
+                axes.plot(
+                    seconds / len(accuracy), 100 * accuracy, label=first["attention"]
+                )
+        axes.set_title(f"{panel[0]}, {panel[1]:,} tokens")
+        axes.set_xlabel("seconds of processor time (log)")
+        axes.set_xscale("log")
+        axes.set_ylabel("accuracy in training (%)")
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=5
+    )
+    figure.savefig(path, dpi=150)
 
 
 def main():
@@ -52,17 +90,21 @@ def main():
     )
     parser.add_argument("--tasks", nargs="+", default=["listops", "pixels"])
     parser.add_argument("--attentions", nargs="+", default=ATTENTIONS)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[None])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("results/long_range"))
+    parser.add_argument("--plot", type=Path, help="where to draw accuracy against time")
     arguments, further = parser.parse_known_args()
     # Seeds outermost: a table that is broken off has all attentions.
     results = {}
-    for seed in arguments.seeds:
-        for task in arguments.tasks:
-            for attention in arguments.attentions:
-                result = run(task, attention, seed, further, arguments.out)
-                results.setdefault((task, attention), []).append(result)
+    for seed, task, length, attention in itertools.product(
+        arguments.seeds, arguments.tasks, arguments.lengths, arguments.attentions
+    ):
+        result = run(task, attention, length, seed, further, arguments.out)
+        results.setdefault((task, length, attention), []).append(result)
     print(*rows(results.values()), sep="\n")
+    if arguments.plot is not None:
+        plot(list(results.values()), arguments.plot)
 
 
 if __name__ == "__main__":

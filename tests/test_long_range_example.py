@@ -22,7 +22,13 @@ def load(name):
 
 @pytest.mark.parametrize(
     "attention",
-    ["nam", *(pytest.param(x, marks=pytest.mark.slow) for x in ("softmax", "linear"))],
+    [
+        "nam_decay",
+        *(
+            pytest.param(x, marks=pytest.mark.slow)
+            for x in ("nam", "softmax", "linear")
+        ),
+    ],
 )
 def test_a_few_steps_on_digits(attention):
     pytest.importorskip("sklearn")
@@ -31,6 +37,12 @@ def test_a_few_steps_on_digits(attention):
     assert results["length"] == 64
     assert 0 <= results["accuracy"] <= 1
     assert results["parameters"] == model.count_params()
+    assert results["steps"] == len(results["curve"]) == 2
+    # The one that forgets sees the past alone, the others see all.
+    block = next(x for x in model.layers if "encoder" in x.name)
+    x = keras.random.normal((1, 6, 64))
+    later = np.abs(np.array(block(x))[:, :3] - np.array(block(x[:, :3]))).max()
+    assert (later < 1e-5) == (attention == "nam_decay")
 
 
 def test_schedules_are_those_of_the_paper():
@@ -55,13 +67,17 @@ def test_every_preset_builds():
     assert model([texts, texts]).shape == (2, 2)
 
 
-def test_the_table():
+def test_the_table(tmp_path):
+    pytest.importorskip("matplotlib")
     table = load("long_range_table")
-    result = {"task": "pixels", "length": 64, "attention": "nam"}
-    result |= {"steps_per_second": 5.0, "peak_megabytes": 700.4}
+    result = {"task": "pixels", "length": 64, "attention": "nam", "steps": 40}
+    result |= {"seconds": 8.0, "processor_seconds_per_step": 0.2}
+    result |= {"peak_megabytes": 700.4, "curve": [0.3, 0.5]}
     group = [{**result, "accuracy": a} for a in (0.5, 0.7)]
     row = list(table.rows([group]))[-1]
-    assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 5.0 | 700 |"
+    assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 8 | 0.20 | 700 |"
+    table.plot([group], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("name", ["long_range", "ibert"])
@@ -81,7 +97,7 @@ def test_runs_that_are_there_are_not_repeated(name, tmp_path, monkeypatch):
     for steps in ("5", "5", "6"):
         further = ["--steps", steps]
         if name == "long_range":
-            result = table.run(task, "nam", 0, further, tmp_path)
+            result = table.run(task, "nam", None, 0, further, tmp_path)
         else:
             result = table.run(task, "nam", 0, out, further)
         assert result == {"accuracy": 0.5}

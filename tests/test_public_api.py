@@ -91,6 +91,8 @@ NAMES = {
         "LengthBucket",
         "MaskedPerplexity",
         "SequenceAccuracy",
+        "base_novel_auc",
+        "base_novel_curve",
         "confidence_interval",
         "rejection_auroc",
         "rejection_false_positive_rate",

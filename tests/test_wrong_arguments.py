@@ -308,6 +308,10 @@ NEEDED = {
         "metric": keras.metrics.SparseCategoricalAccuracy(),
         "min_length": 1,
     },
+    **dict.fromkeys(
+        ("metrics.base_novel_auc", "metrics.base_novel_curve"),
+        lambda: {"y_true": [0, 2], "scores": np.eye(3)[:2], "num_novel_classes": 1},
+    ),
     "metrics.confidence_interval": lambda: {"values": [0.1, 0.2, 0.4]},
     "metrics.rejection_auroc": lambda: {"known": [1.0], "unknown": [0.0]},
     "metrics.rejection_false_positive_rate": lambda: {

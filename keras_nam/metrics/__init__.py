@@ -1,5 +1,7 @@
 """Metrics of whole sequences, of masked tokens, and of learning from few examples."""
 
+from keras_nam.metrics.base_novel import base_novel_auc
+from keras_nam.metrics.base_novel import base_novel_curve
 from keras_nam.metrics.confidence import confidence_interval
 from keras_nam.metrics.few_shot import FalsePositiveRate
 from keras_nam.metrics.few_shot import GroupAccuracy
@@ -15,6 +17,8 @@ __all__ = [
     "LengthBucket",
     "MaskedPerplexity",
     "SequenceAccuracy",
+    "base_novel_auc",
+    "base_novel_curve",
     "confidence_interval",
     "rejection_auroc",
     "rejection_false_positive_rate",

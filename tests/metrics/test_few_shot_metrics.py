@@ -121,3 +121,40 @@ def test_what_holds_no_numbers_is_refused(name, wrong):
     for metric in (metrics.SequenceAccuracy(), metrics.GroupAccuracy(1, "base")):
         with pytest.raises(ValueError, match=f"`{name}` must be a tensor.*Received: "):
             metric.update_state(**tokens)
+
+
+def test_the_curve_of_base_and_novel_accuracy():
+    rng = np.random.default_rng(0)
+    # Few different scores, so that there are ties, and sums without rounding.
+    y_true, scores = rng.integers(0, 5, 60), rng.integers(0, 6, (60, 5)) / 4
+    scores[np.arange(60), y_true] += 0.5
+    bias, base, novel = metrics.base_novel_curve(y_true, scores, 2)
+    assert (base[-1], novel[0]) == (0, 0)
+    is_novel = y_true >= 3
+    for i, shift in enumerate(bias[:-1]):
+        shifted = scores + [0, 0, 0, shift, shift]
+        right = shifted.argmax(1) == y_true
+        assert base[i] == pytest.approx(right[~is_novel].mean())
+        assert novel[i] == pytest.approx(right[is_novel].mean())
+    base_right = scores[:, :3].argmax(1) == y_true
+    novel_right = scores[:, 3:].argmax(1) + 3 == y_true
+    leaning = scores[:, :3].max(1) - scores[:, 3:].max(1)
+    a, b = leaning[~is_novel][:, None], leaning[is_novel]
+    pairs = ((a > b) + 0.5 * (a == b)) * base_right[~is_novel][:, None]
+    pairs = pairs * novel_right[is_novel]
+    found = metrics.base_novel_auc(y_true, scores, 2)
+    assert found == pytest.approx(pairs.mean())
+    assert 0 < found < 1
+
+
+def test_the_curve_needs_rows_of_both_groups():
+    for y_true, scores in (
+        ([0, 1], np.eye(3)[:2]),
+        ([0, 2], np.full((2, 3), np.nan)),
+        ([0, 2, 2], np.eye(3)[:2]),
+        ([0, 2], np.zeros(2)),
+    ):
+        with pytest.raises(ValueError, match="Received"):
+            metrics.base_novel_curve(y_true, scores, 1)
+    with pytest.raises(ValueError, match="of novel classes"):
+        metrics.base_novel_auc([0, 2], np.eye(3)[:2], 3)

@@ -15,7 +15,9 @@ from keras_nam.datasets.shared_sources import read_stored
 from keras_nam.datasets.splits import CORPUS_SPLITS
 from keras_nam.optional import tf
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+# How bright red, green and blue look.
+_LUMA = (0.299, 0.587, 0.114)
 # The folders of mini-ImageNet by split.
 _MINI_IMAGENET_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -172,12 +174,14 @@ def _read_folder(root, channels):
     if not root.is_dir():
         return
     folders = sorted(path for path in root.iterdir() if path.is_dir())
-    mode = "grayscale" if channels == 1 else "rgb"
     for label, folder in enumerate(folders):
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in _SUFFIXES:
-                image = keras.utils.load_img(path, color_mode=mode)
-                yield keras.utils.img_to_array(image) / 255, label
+                image = keras.utils.load_img(path, color_mode="rgba")
+                image = keras.utils.img_to_array(image) / 255
+                # Files have any colour where nothing is to be seen.
+                image = image[..., :3] * image[..., 3:]
+                yield (image @ _LUMA)[..., None] if channels == 1 else image, label
 
 
 def _read_dataset(dataset, expected):

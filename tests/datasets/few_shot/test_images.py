@@ -72,6 +72,18 @@ def test_images_from_a_folder(tmp_path):
     np.testing.assert_array_equal(again, images)
 
 
+def test_transparent_images_from_a_folder(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "a").mkdir()
+    pixels = np.full((4, 4, 4), (255, 0, 0, 0), "uint8")
+    pixels[:2, :, 3] = 255
+    image.fromarray(pixels).save(tmp_path / "a" / "0.webp", lossless=True)
+    for channels, brightness in ((3, [1, 0, 0]), (1, [0.299])):
+        images, _ = datasets.load_images(tmp_path, 4, channels)
+        np.testing.assert_allclose(images[0, 0, 0], brightness, rtol=1e-6)
+        assert not images[0, 2:].any()
+
+
 def test_images_from_a_dataset():
     rows = {"image": np.full((3, 10, 10, 3), 255, "uint8"), "label": [5, 6, 5]}
     dataset = tf.data.Dataset.from_tensor_slices(rows)
