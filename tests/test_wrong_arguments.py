@@ -310,7 +310,7 @@ NEEDED = {
     },
     **dict.fromkeys(
         ("metrics.base_novel_auc", "metrics.base_novel_curve"),
-        lambda: {"y_true": [0, 2], "scores": np.eye(3)[:2], "num_novel_classes": 1},
+        lambda: {"y_true": [0, 5], "scores": np.eye(6)[:2], "num_novel_classes": 1},
     ),
     "metrics.confidence_interval": lambda: {"values": [0.1, 0.2, 0.4]},
     "metrics.rejection_auroc": lambda: {"known": [1.0], "unknown": [0.0]},
