@@ -82,7 +82,7 @@ def equations(block):
 def named_items(lines):
     """`name: text` with indented further lines, as a list."""
     text = textwrap.dedent("\n".join(lines))
-    return re.sub(r"^([\w*, ]+):(?=\s)", r"- **`\1`**:", text, flags=re.MULTILINE)
+    return re.sub(r"^([\w*][\w*, ]*):(?=\s)", r"- **`\1`**:", text, flags=re.MULTILINE)
 
 
 def imports(code):

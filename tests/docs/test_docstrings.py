@@ -49,7 +49,7 @@ def test_sections():
 
 Args:
     units: Positive integer,
-        the size.
+        this here: the size.
     **kwargs: More.
 
 Returns:
@@ -66,7 +66,8 @@ f(
 Raises:
     ValueError: If `units: 3` is wrong.
 """
-    markdown = """One line. **Args** - **`units`**: Positive integer, the size.
+    markdown = """One line.
+**Args** - **`units`**: Positive integer, this here: the size.
 - **`**kwargs`**: More. **Returns** A tensor of shape `(batch, units)`.
 **Example** ```python import numpy as np f( np.x ) ``` **Raises**
 - **`ValueError`**: If `units: 3` is wrong."""
