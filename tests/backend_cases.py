@@ -35,6 +35,7 @@ LINES = {
         "transformer_encoder",
         "transformer_block",
     ],
+    "`causal_lm`, `RotaryAttention(window=4)`": ["causal_lm"],
     "`LSTMEncoder`": ["lstm_encoder"],
     "`IBERTEncoder`": ["ibert_encoder"],
     "`NAMClassifier` in `FewShotClassifier`": ["nam_classifier"],

@@ -152,6 +152,13 @@ CASES = {
     "`NAMTransformerEncoder`": Case(
         lambda: sequence_model(layers.NAMTransformerEncoder(6, 2)), Works(), Works()
     ),
+    "`RotaryAttention(window=4)`, causal": Case(
+        lambda: attention_model(
+            baselines.RotaryAttention(2, 4, window=4), use_causal_mask=True
+        ),
+        Works(),
+        Works(),
+    ),
     "`LSTMEncoder`": Case(
         lambda: sequence_model(layers.LSTMEncoder(3)), SCOPE, FIXED_SCOPE
     ),

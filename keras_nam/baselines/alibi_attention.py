@@ -29,7 +29,7 @@ class ALiBiAttention(PositionAwareAttention):
     - [Train Short, Test Long](https://arxiv.org/abs/2108.12409)
     """
 
-    def scores(self, query, key):
+    def scores(self, query, key, mask=None):
         scores = ops.einsum("btnd,bsnd->bnts", query, key)
         slopes = 2.0 ** (-8.0 * np.arange(1, self.num_heads + 1) / self.num_heads)
         wide = keras.backend.result_type(query.dtype, "float32")

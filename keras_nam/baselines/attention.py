@@ -7,9 +7,11 @@ from keras import ops
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_rate
+from keras_nam.arguments import check_segment_ids
 from keras_nam.arguments import check_shape
 from keras_nam.layers.attention_masks import clear_masked
 from keras_nam.layers.initialization import clone_initializer
+from keras_nam.ops.segments import sequence_numbers
 
 
 class PositionAwareAttention(keras.layers.Layer):
@@ -34,6 +36,8 @@ class PositionAwareAttention(keras.layers.Layer):
             are seen by no other.
         use_causal_mask: Boolean. Whether a position sees only those up to it.
         training: Boolean. Whether dropout is active.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences one after the other, which do not see each other.
 
     Returns:
         A tensor of shape `(batch, time, features)`.
@@ -83,37 +87,65 @@ class PositionAwareAttention(keras.layers.Layer):
         key_mask=None,
         use_causal_mask=False,
         training=None,
+        segment_ids=None,
     ):
+        check_segment_ids(segment_ids, tuple(query.shape[:2]))
+        mask = value_mask if key_mask is None else key_mask
+        query, *projected = self.project(query, value, key, query_mask, mask)
+        read = self.attend(*projected, mask, use_causal_mask, training, segment_ids)
+        return self.combine(query, self.output_dense(read))
+
+    def project(self, query, value, key, query_mask, mask):
+        """The query without what is masked, and the projections of all three."""
         key = value if key is None else key
         for name, tensor in (("value", value), ("key", key)):
             check_shape(name, tensor, query.shape, "as `query`")
-        mask = value_mask if key_mask is None else key_mask
         # A weight of 0 is not enough: what stands under a mask may be infinite or NaN.
         query = clear_masked(query, query_mask)
         key, value = clear_masked(key, mask), clear_masked(value, mask)
-        scores = self.scores(self.query_dense(query), self.key_dense(key))
-        wide = keras.backend.result_type(self.compute_dtype, "float32")
-        scores = ops.cast(scores, wide) / self.key_dim**0.5
+        return (
+            query,
+            self.query_dense(query),
+            self.key_dense(key),
+            self.value_dense(value),
+        )
+
+    def attend(self, query, key, value, mask, use_causal_mask, training, segment_ids):
+        """What is read of the values, of shape `(batch, time, num_heads, key_dim)`."""
+        visible = []
         if mask is not None:
-            scores = _hide(scores, ops.cast(mask, "bool")[:, None, None])
+            visible.append(ops.cast(mask, "bool")[:, None, None])
         if use_causal_mask:
             steps = ops.arange(ops.shape(query)[1])
-            scores = _hide(scores, steps[:, None] >= steps)
+            visible.append(steps[:, None] >= steps)
+        if segment_ids is not None:
+            numbers = sequence_numbers(segment_ids, mask)[:, None]
+            visible.append(numbers[..., None] == numbers[:, :, None])
+        scores = self.scores(query, key, mask)
+        probabilities = self.probabilities(scores, visible, training)
+        return ops.einsum("bnts,bsnd->btnd", probabilities, value)
+
+    def probabilities(self, scores, visible, training):
+        """Softmax over the last axis, of what all of `visible` show."""
+        wide = keras.backend.result_type(self.compute_dtype, "float32")
+        scores = ops.cast(scores, wide) / self.key_dim**0.5
+        for shown in visible:
+            # Not minus infinity: a row that sees nothing must not become NaN.
+            scores = ops.where(shown, scores, -1e9)
         probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
-        probabilities = self.dropout_layer(probabilities, training=training)
-        read = ops.einsum("bnts,bsnd->btnd", probabilities, self.value_dense(value))
-        return self.combine(query, self.output_dense(read))
+        return self.dropout_layer(probabilities, training=training)
 
     def combine(self, query, attended):
         """What becomes of what was attended: nothing, unless a subclass says so."""
         return attended
 
-    def scores(self, query, key):
+    def scores(self, query, key, mask=None):
         """Scores before they are divided by the root of `key_dim`.
 
         Args:
             query: Tensor of shape `(batch, time, num_heads, key_dim)`.
             key: Tensor of shape `(batch, time, num_heads, key_dim)`.
+            mask: Boolean tensor of shape `(batch, time)`, or `None`.
 
         Returns:
             Tensor of shape `(batch, num_heads, time, time)`.
@@ -152,8 +184,3 @@ class PositionAwareAttention(keras.layers.Layer):
         )
         layer.build(input_shape)
         return layer
-
-
-def _hide(scores, visible):
-    # Not minus infinity: a row without any visible position must not become NaN.
-    return ops.where(visible, scores, -1e9)

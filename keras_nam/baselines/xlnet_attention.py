@@ -65,7 +65,7 @@ class XLNetAttention(PositionAwareAttention):
     def combine(self, query, attended):
         return self.norm(query + attended)
 
-    def scores(self, query, key):
+    def scores(self, query, key, mask=None):
         length = ops.shape(query)[1]
         content_bias, position_bias = (
             ops.cast(b, query.dtype) for b in (self.content_bias, self.position_bias)

@@ -16,7 +16,7 @@ from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.streaming import check_no_segments
 from keras_nam.ops.scan import memory_scan
 from keras_nam.ops.segments import chosen_first
-from keras_nam.ops.segments import starts_of
+from keras_nam.ops.segments import sequence_numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -206,8 +206,7 @@ class GatedDeltaNet(keras.layers.Layer):
         length, past = ops.shape(x)[1], self.kernel_size - 1
         sequence = None
         if segment_ids is not None:
-            starts = ops.cast(starts_of(segment_ids, mask), "int32")
-            sequence = ops.cumsum(starts, axis=1)
+            sequence = sequence_numbers(segment_ids, mask)
         if mask is not None:
             order, count = chosen_first(ops.cast(mask, "bool"))
             x = ops.take_along_axis(x, order[..., None], axis=1)

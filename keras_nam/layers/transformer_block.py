@@ -17,7 +17,7 @@ from keras_nam.layers.attention_masks import padding_of
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.streaming import check_no_segments
 from keras_nam.layers.streaming import streaming
-from keras_nam.ops.segments import starts_of
+from keras_nam.ops.segments import sequence_numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_nam")
@@ -265,9 +265,7 @@ def _segments_for(layer, segment_ids, mask):
     if "segment_ids" in parameters:
         return {"segment_ids": segment_ids}
     if "attention_mask" in parameters:
-        # Also where a number comes again.
-        starts = ops.cast(starts_of(segment_ids, mask), "int32")
-        sequence = ops.cumsum(starts, axis=1)
+        sequence = sequence_numbers(segment_ids, mask)
         return {"attention_mask": sequence[:, :, None] == sequence[:, None]}
     raise ValueError(
         f"Layer '{layer.name}' of type {type(layer)} takes no `segment_ids`, and would "

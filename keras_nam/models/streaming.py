@@ -93,7 +93,8 @@ class StreamingModel:
         `SimpleRNN` and `RNN`, and `keras_nam.layers.LSTMEncoder` in one direction;
     - `keras_nam.layers.NAMAttention`, `LinearAttention`, and `TransformerBlock` or
         `NAMTransformerEncoder` on one of them, if they are called with
-        `use_causal_mask=True`;
+        `use_causal_mask=True`; so `keras_nam.baselines.RotaryAttention` with a
+        `window`;
     - `keras_nam.layers.PositionEmbedding`, which counts on;
     - a layer of your own with the methods `initial_stream_state(batch_size)`, which
         returns a list of tensors `(batch_size, ...)`, and `stream(*args, state,

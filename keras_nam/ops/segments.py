@@ -105,3 +105,8 @@ def starts_of(segment_ids, mask=None):
     ids = ids_of_valid(segment_ids, mask)
     before = ops.concatenate([ids[:, :1], ids[:, :-1]], axis=1)
     return ids != before
+
+
+def sequence_numbers(segment_ids, mask=None):
+    """Numbers the sequences of a row from 0 on, also where an id comes again."""
+    return ops.cumsum(ops.cast(starts_of(segment_ids, mask), "int32"), axis=1)

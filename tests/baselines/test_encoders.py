@@ -46,6 +46,60 @@ def test_scores_of_rotary_attention_depend_on_the_distance_alone():
     )
 
 
+@pytest.mark.parametrize("length", [0, 1, 4, 5, 6, 23])
+def test_a_window_hides_what_is_further_back(length):
+    layer, window = baselines.RotaryAttention(2, 4), baselines.RotaryAttention(2, 4, 5)
+    x = draw(length)
+    expected = layer(x, x)
+    window.build(x.shape)
+    window.set_weights(layer.get_weights())
+    query, key, value = (
+        dense(x) for dense in (layer.query_dense, layer.key_dense, layer.value_dense)
+    )
+    distance = np.arange(length)[:, None] - np.arange(length)
+    visible = (distance >= 0) & (distance < 5)
+    seen = layer.probabilities(layer.scores(query, key), [visible], False)
+    read = ops.einsum("bnts,bsnd->btnd", seen, value)
+    ours = window(x, x, use_causal_mask=True)
+    np.testing.assert_allclose(ours, layer.output_dense(read), atol=1e-5)
+    with pytest.raises(ValueError, match="window=5, use_causal_mask=False"):
+        window(x, x)
+    if length > 5:
+        assert np.abs(ours - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("attention", "causal"),
+    [
+        (lambda: baselines.RotaryAttention(2, 4, window=4), True),
+        (lambda: baselines.RotaryAttention(2, 4), True),
+        (lambda: baselines.RotaryAttention(2, 4), False),
+        (lambda: baselines.ALiBiAttention(2, 4), False),
+    ],
+)
+def test_sequences_of_a_row_do_not_see_each_other(attention, causal):
+    layer, x = attention(), draw(23)
+    ids = np.repeat([[0, 1, 0]], [9, 2, 12], axis=1).repeat(3, axis=0)
+    holes = np.random.default_rng(1).random((3, 23)) < 0.6
+    holes[:, 9] = True
+    for mask in (np.ones((3, 23), bool), holes):
+        if mask is holes and isinstance(layer, baselines.ALiBiAttention):
+            continue  # It counts masked steps.
+        masks = {"query_mask": mask, "value_mask": mask}
+        ours = np.asarray(layer(x, x, **masks, use_causal_mask=causal, segment_ids=ids))
+        for row in range(3):
+            for part in (slice(0, 9), slice(9, 11), slice(11, 23)):
+                valid = mask[row, part]
+                alone = x[row : row + 1, part][:, valid]
+                np.testing.assert_allclose(
+                    ours[row, part][valid],
+                    layer(alone, alone, use_causal_mask=causal)[0],
+                    atol=1e-5,
+                )
+    with pytest.raises(ValueError, match="`segment_ids` must have shape"):
+        layer(x, x, use_causal_mask=causal, segment_ids=ids[:, 1:])
+
+
 def test_scores_of_alibi_fall_with_the_distance():
     layer = baselines.ALiBiAttention(2, 4)
     zeros = np.zeros((1, 5, 2, 4), "float32")
@@ -73,6 +127,8 @@ def test_bad_arguments():
         baselines.TransformerEncoder(1, 2, 4, positions="absolute")
     with pytest.raises(ValueError, match="Received: key_dim=3"):
         baselines.RotaryAttention(2, 3)
+    with pytest.raises(ValueError, match="Received: window=1"):
+        baselines.RotaryAttention(2, 4, window=1)
     for layer in (baselines.LSTMStack(), baselines.LSTMAttentionEncoder()):
         with pytest.raises(ValueError, match="Received: features=7"):
             layer(np.zeros((1, 2, 7), "float32"))

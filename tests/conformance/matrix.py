@@ -345,7 +345,7 @@ ROWS = [
         _layer(layers.GatedDeltaNet, 4, 3, 2, num_key_heads=2),
         causal=True,
     ),
-    Row("block", _block, padding=("left", "right"), slow=True),
+    Row("block", _block, slow=True),
     Row("lstm", _layer(layers.LSTMEncoder, 4)),
     Row(
         "lstm one way",
@@ -413,15 +413,21 @@ ROWS = [
             _layer(layer_class, 2, 4),
             f"{causal}attention",
             causal=bool(causal),
-            padding=("left", "right"),
+            padding=("left", "right", *holes),
             slow=True,
         )
-        for layer_class in (
-            baselines.ALiBiAttention,
-            baselines.RotaryAttention,
-            baselines.XLNetAttention,
+        for layer_class, *holes in (
+            (baselines.ALiBiAttention,),
+            (baselines.RotaryAttention, "holes"),
+            (baselines.XLNetAttention,),
         )
         for causal in ("", "causal ")
+    ),
+    Row(
+        "window attention",
+        _layer(baselines.RotaryAttention, 2, 4, window=3),
+        "causal attention",
+        causal=True,
     ),
     *(
         Row(
@@ -433,7 +439,7 @@ ROWS = [
         for positions, padding in {
             "learned": ("right",),
             "sinusoid": ("right",),
-            "rotary": ("left", "right"),
+            "rotary": ("left", "right", "holes"),
             "alibi": ("left", "right"),
             None: ("left", "right", "holes"),
         }.items()
@@ -490,6 +496,7 @@ DOES_NOT_APPLY = {
         "tokens are numbers": ["tokens"],
         "softmax attention hides by a weight of 0, and 0 times NaN is NaN": [
             "causal softmax encoder",
+            "window attention",
             "causal ALiBiAttention",
             "causal RotaryAttention",
             "causal XLNetAttention",

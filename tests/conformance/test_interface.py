@@ -125,6 +125,7 @@ CHANGED = {
     "clip": 2.0,
     "num_stacks": 5,
     "stack_depth": 9,
+    "window": 4,
 }
 CHANGED_IN = {
     layers.GatedDeltaNet: {"num_heads": 6},

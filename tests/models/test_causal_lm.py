@@ -19,6 +19,11 @@ CORES = {
         layers.NAMTransformerEncoder(16, 2, use_erase=True, decay="head")
         for _ in range(2)
     ],
+    "hybrid": lambda: [
+        layers.NAMTransformerEncoder(16, 2, use_erase=True, decay="head"),
+        layers.TransformerBlock(baselines.RotaryAttention(2, 4, window=3), 16),
+    ],
+    "rotary": lambda: layers.TransformerBlock(baselines.RotaryAttention(2, 4), 16),
     "softmax": lambda: layers.NAMTransformerEncoder(16, 2, attention="softmax"),
     "gated_delta_net": lambda: layers.TransformerBlock(
         layers.GatedDeltaNet(num_heads=2, key_dim=4, value_dim=4), 16
@@ -94,7 +99,7 @@ def test_a_core_that_sees_what_follows_is_refused(core, named):
         lambda: layers.LSTMEncoder(8, bidirectional=False),
         lambda: keras.layers.Conv1D(8, 3, padding="causal"),
         layers.PositionEmbedding,
-        lambda: layers.TransformerBlock(baselines.RotaryAttention(2, 4), 16),
+        lambda: layers.TransformerBlock(layers.LSTMEncoder(8, bidirectional=False), 16),
     ],
 )
 def test_a_core_that_mixes_documents_is_refused(core):

@@ -22,6 +22,12 @@ CORES = {
         ),
     ],
 }
+# A softmax of a window here and there between memories that forget.
+CORES["hybrid"] = lambda: [
+    layers.NAMTransformerEncoder(16, 2, use_erase=True, decay="head"),
+    layers.TransformerBlock(baselines.RotaryAttention(2, 4, window=6), 16),
+    layers.NAMTransformerEncoder(16, 2, use_erase=True, decay="head"),
+]
 PROMPTS = ["ab", "c", "hgfedcba" * 5, "abcd"]
 LETTERS = [*"abcdefgh"]
 

@@ -12,6 +12,7 @@ from backends import dtype_of
 from backends import needs_tensorflow
 from keras import ops
 
+from keras_nam import baselines
 from keras_nam import layers
 from keras_nam import models
 from keras_nam.models import StreamingModel
@@ -127,7 +128,8 @@ CORES = {
         layers.NAM(8, decay="head", return_sequences=True), 16
     )(x),
     "block of two states": lambda x: layers.TransformerBlock(
-        layers.LinearAttention(2, 4), layers.LSTMEncoder(8, bidirectional=False)
+        baselines.RotaryAttention(2, 4, window=4),
+        layers.LSTMEncoder(8, bidirectional=False),
     )(x, use_causal_mask=True),
     "table": chain(layers.PositionEmbedding(LENGTH + 3), block()),
     "lstm encoder": lambda x: layers.LSTMEncoder(8, bidirectional=False)(x),

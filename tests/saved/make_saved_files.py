@@ -62,6 +62,17 @@ def trained_tagger():
     return model
 
 
+def language_model():
+    """A memory that forgets, a softmax of a window, and a Gated DeltaNet."""
+    core = [
+        layers.NAMTransformerEncoder(6, 2, use_erase=True, decay="head"),
+        layers.TransformerBlock(baselines.RotaryAttention(2, 2, window=3), 6),
+        layers.TransformerBlock(layers.GatedDeltaNet(2, 2), 6),
+    ]
+    tokenizer = keras_nam.tokenizers.CharacterTokenizer([*"abc"])
+    return models.causal_lm(core, tokenizer, 4, tie_embeddings=True)
+
+
 def classifier(**arguments):
     block = layers.NAMTransformerEncoder(6, num_heads=2)
     return models.sequence_classifier(block, 9, 4, num_classes=3, **arguments)
@@ -134,6 +145,7 @@ MODELS = {
     ),
     "memory_scan": scan_model,
     "token_tagger": trained_tagger,
+    "causal_lm": language_model,
     "sequence_classifier": lambda: classifier(mask_token=0),
     "sequence_classifier_learned": lambda: classifier(
         pooling="cls", positions="learned", max_length=9
