@@ -1,15 +1,22 @@
-"""Teaches a trained classifier new characters, and counts its false alarms.
+"""Teaches a trained classifier new classes, and counts its false alarms.
 
     python examples/few_shot.py                      # the fonts of matplotlib
     python examples/few_shot.py --fonts FOLDER --seeds 3
+    python examples/few_shot.py --emoji FOLDER --base-classes 600 --shots 1 3
     python examples/few_shot.py --data digits --base-classes 5 --ways 3
-    python examples/few_shot.py --erase-gates 0 0.1 0.3 1    # what erasing does
+    python examples/few_shot.py --table docs/few-shot-glyphs.json
 
-A small convolutional network learns base classes. Then each kind of head is trained on
-episodes, and is taught novel classes from 1 and from 5 examples. The table compares
-the NAM head with cosine classifiers over the same episodes; tables, plots, the `.keras`
-model and the teachable SavedModel go to `--out`. At the end a new process teaches the
-SavedModel a class from image files without importing `keras_nam`.
+A convolutional network learns base classes: a small one for characters, a residual one
+for emoji, of which every vendor's drawing is an example. Then each kind of head is
+trained on episodes, and is taught novel classes from a few examples. The table compares
+the NAM head, and heads that erase in other ways, with cosine classifiers over the same
+episodes: accuracies and false positives, and the area under the curve of the accuracy
+on novel against that on base classes, which no bias between them can change. Every head
+that was measured is kept in `--out`, so that a run that was broken off goes on.
+
+Tables, plots, the `.keras` model and the teachable SavedModel go to `--out`. At the end
+a new process teaches the SavedModel a class from image files without importing
+`keras_nam`.
 """
 
 import argparse
@@ -25,41 +32,154 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from finished_runs import finished_run
+from keras import ops
 
 import keras_nam
 from keras_nam import datasets
 from keras_nam import models
+from keras_nam.metrics import base_novel_auc
+from keras_nam.metrics import base_novel_curve
 from keras_nam.metrics import confidence_interval
 from keras_nam.metrics import rejection_auroc
 from keras_nam.metrics import rejection_false_positive_rate
 
+
+class ErasingBaseClasses(keras_nam.layers.NAMClassifier):
+    """A NAM head that says by itself what an example takes from each base class.
+
+    From base class `b` with the row `m`, an example with the key `k` takes
+    `g (m . k) e`: its erase gate and how far `b` answers give `g`, and `e`, with
+    `e . k = 1`, is `k`, or `C^-1 k` of that length if the head has seen base images
+    with the covariance `C`: the change of `m` to which those answer least.
+    """
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        self.whitening = self._add(
+            "whitening", (features_shape[-1],) * 2, "identity", trainable=False
+        )
+
+    def see(self, features):
+        features = np.asarray(ops.nn.normalize(features), "float64")
+        covariance = features.T @ features / len(features)
+        # Some is added in all directions, as there are few images for many features.
+        mean = np.trace(covariance) / len(covariance)
+        self.whitening.assign(
+            np.linalg.inv(covariance + 0.1 * mean * np.eye(len(covariance)))
+        )
+
+    def gates(self, rows, keys, answers, erase_gates):
+        return erase_gates[..., None]
+
+    def write(self, memory, keys, values, write_gates, erase_gates):
+        novel = values.shape[-1] - memory.shape[1] + self.num_novel_classes
+        rows = memory[:, : values.shape[-1] - novel]
+        answers = ops.matmul(keys, ops.swapaxes(rows, 1, 2))
+        gates = self.gates(rows, keys, answers, erase_gates)
+        erasing = ops.matmul(keys, self.whitening)
+        length = ops.sum(erasing * keys, axis=-1, keepdims=True)
+        # The key of a slot that holds no example is zero.
+        erasing = ops.divide_no_nan(erasing, length)
+        erased = ops.matmul(ops.swapaxes(gates * answers, 1, 2), erasing)
+        written = ops.swapaxes(values * write_gates[..., None], 1, 2)
+        memory = memory + ops.matmul(written, keys)
+        return ops.concatenate(
+            [memory[:, : rows.shape[1]] - erased, memory[:, rows.shape[1] :]], axis=1
+        )
+
+
+class ErasingWhereAnswered(ErasingBaseClasses):
+    """Erases from the base classes that answer: gate times their softmax."""
+
+    def gates(self, rows, keys, answers, erase_gates):
+        return erase_gates[..., None] * ops.softmax(self.scale * answers)
+
+
+class ErasingByBoth(ErasingBaseClasses):
+    """Erases by a gate that sees example and base class, not the example alone."""
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        width = features_shape[-1]
+        self.of_example, self.of_base, self.of_answer = (
+            keras.layers.Dense(self.gate_units, use_bias=i == 0) for i in range(3)
+        )
+        self.gate = keras.layers.Dense(1, "sigmoid")
+        for layer, size in (
+            (self.of_example, width),
+            (self.of_base, width),
+            (self.of_answer, 1),
+            (self.gate, self.gate_units),
+        ):
+            layer.build((None, size))
+
+    def gates(self, rows, keys, answers, erase_gates):
+        hidden = (
+            self.of_example(keys)[:, :, None]
+            + self.of_base(rows)[:, None]
+            + self.of_answer(answers[..., None])
+        )
+        return erase_gates[..., None] * self.gate(ops.relu(hidden))[..., 0]
+
+
+WHITENED = "whitened keys"
 HEADS = {
     "NAM": (keras_nam.layers.NAMClassifier, {}),
     "NAM, in order": (keras_nam.layers.NAMClassifier, {"erase": "in_order"}),
+    f"NAM, {WHITENED}": (ErasingBaseClasses, {}),
+    "NAM, erase where answered": (ErasingWhereAnswered, {}),
+    f"NAM, where answered, {WHITENED}": (ErasingWhereAnswered, {}),
+    "NAM, gates see both": (ErasingByBoth, {}),
     "cosine": (keras_nam.layers.CosineClassifier, {}),
-    "averaging": (
+    "cosine, averaging": (
         keras_nam.layers.CosineClassifier,
         {"generator": "feature_averaging"},
     ),
-    "attention": (keras_nam.layers.CosineClassifier, {"generator": "attention"}),
+    "cosine, attention": (
+        keras_nam.layers.CosineClassifier,
+        {"generator": "attention"},
+    ),
 }
 MEASURES = (
-    "accuracy, both",
-    "accuracy, novel",
-    "accuracy, base",
+    "area",
+    "accuracy",
+    "accuracy on novel",
+    "accuracy on base",
     "base answered novel",
     "novel answered base",
-    "false positives",
 )
+TABLE = ("accuracy", "base answered novel", "novel answered base")
 QUERIES = 75
+# What the others are compared with, episode by episode.
+REFERENCE = "cosine"
+GRID = np.linspace(0, 1, 101)
 
 
-def load_data(arguments, seed):
-    """Splits classes into base and novel ones; 30 % of base images are held out."""
+def load_images(arguments):
+    if arguments.emoji:
+        return load_emoji(arguments.emoji)
     if arguments.data == "digits":
-        images, labels = datasets.digits()
-    else:
-        images, labels = datasets.glyphs(arguments.fonts)
+        return datasets.digits()
+    return datasets.glyphs(arguments.fonts)
+
+
+def load_emoji(folder, drawings=5):
+    """Emoji of a folder each, in colour, that as many vendors draw.
+
+    An emoji of several codes is a variant of others, like a flag, a family, a
+    profession or a gender, and is left out.
+    """
+    images, labels = datasets.load_images(folder, 32, channels=3)
+    names = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
+    counts = np.bincount(labels, minlength=len(names))
+    single = np.array(["-" not in name for name in names])
+    kept = np.isin(labels, np.flatnonzero(single & (counts == drawings)))
+    return images[kept], labels[kept]
+
+
+def split_data(images, labels, arguments, seed):
+    """Splits classes into base and novel ones; 30 % of base images are held out."""
     rng = np.random.default_rng(seed)
     classes = rng.permutation(np.unique(labels))
     base = classes[: arguments.base_classes]
@@ -78,17 +198,20 @@ def load_data(arguments, seed):
     }
 
 
-def build_features():
-    """A small convolutional network that sees every image a little distorted."""
+def build_features(image_shape):
+    """A convolutional network that sees every image a little distorted."""
     distortions = [
         keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
         keras.layers.RandomZoom(0.15, fill_mode="constant"),
         keras.layers.RandomRotation(0.03, fill_mode="constant"),
     ]
-    x = inputs = keras.Input((28, 28, 1))
+    x = inputs = keras.Input(image_shape)
     for layer in distortions:
         x = layer(x)
-    network = models.conv_features((28, 28, 1), (32, 32, 32, 32), num_pools=3)
+    if image_shape[-1] == 3:
+        network = models.residual_features(image_shape, (16, 32, 64, 128))
+    else:
+        network = models.conv_features(image_shape, (32, 32, 32, 32), num_pools=3)
     x = keras.layers.Dropout(0.3)(network(x))
     return keras.Model(inputs, x, name="features")
 
@@ -113,7 +236,7 @@ def on_features(model):
 
 
 def evaluate(model, features, labels, data, ways, shots, count, seed):
-    """Measures of each episode, the confusion, and rejection of unknown classes."""
+    """Measures of each episode, the curve, and rejection of unknown classes."""
     head, num_base = on_features(model), len(data["base"])
     # Half of the novel classes are taught, the other half is never taught.
     half = len(data["novel"]) // 2
@@ -132,7 +255,7 @@ def evaluate(model, features, labels, data, ways, shots, count, seed):
     )
     strangers = features[np.isin(labels, data["novel"][:half])]
     rng = np.random.default_rng(seed)
-    rows, known, unknown = [], [], []
+    rows, everything, unknown = [], [], []
     confusion = np.zeros((2, 3))
     for inputs, targets in dataset:
         asked = strangers[rng.integers(len(strangers), size=(len(targets), QUERIES))]
@@ -142,40 +265,52 @@ def evaluate(model, features, labels, data, ways, shots, count, seed):
         }
         scores = head.predict_on_batch(inputs)
         unknown.append(scores[:, 2 * QUERIES :].max(-1).ravel())
-        scores = scores[:, : 2 * QUERIES]
-        known.append(scores.max(-1).ravel())
-        answers, targets = scores.argmax(-1), targets.numpy()
+        scores, targets = scores[:, : 2 * QUERIES], targets.numpy()
+        everything.append((targets, scores))
+        answers = scores.argmax(-1)
         right, novel = answers == targets, targets >= num_base
         crossed = (answers >= num_base) != novel
-        for r, n, c in zip(right, novel, crossed, strict=True):
+        for t, x, r, n, c in zip(targets, scores, right, novel, crossed, strict=True):
             values = r.mean(), r[n].mean(), r[~n].mean(), c[~n].mean(), c[n].mean()
-            rows.append((*values, c.mean()))
+            rows.append((base_novel_auc(t, x, ways), *values))
         for i, group in enumerate((~novel, novel)):
             wrong = ~right & ~crossed
             for j, kind in enumerate((right, wrong, crossed)):
                 confusion[i, j] += (kind & group).sum()
-    known, unknown = np.concatenate(known), np.concatenate(unknown)
+    targets, scores = (np.concatenate(x) for x in zip(*everything, strict=True))
+    known, unknown = scores.max(-1).ravel(), np.concatenate(unknown)
+    # One bias for all episodes, as one has to choose it.
+    _, base, novel = base_novel_curve(
+        targets.ravel(), scores.reshape(-1, scores.shape[-1]), ways
+    )
+    curve = np.interp(GRID, base[::-1], novel[::-1], right=0)
     return {
-        "episodes": np.array(rows),
-        "confusion": confusion / confusion.sum(1, keepdims=True),
-        "auroc": rejection_auroc(known, unknown),
-        "fpr95": rejection_false_positive_rate(known, unknown),
+        "episodes": np.round(rows, 6).tolist(),
+        "curve": np.round(curve, 4).tolist(),
+        "confusion": (confusion / confusion.sum(1, keepdims=True)).tolist(),
+        "AUROC": rejection_auroc(known, unknown),
+        "FPR95": rejection_false_positive_rate(known, unknown),
     }
 
 
-def run(arguments, seed):
-    """Trains once, and every head after it; returns results by (shots, head)."""
+def train_base(arguments, data, seed, folder):
+    """The model of the base classes, from `folder` if it is there."""
     keras.utils.set_random_seed(seed)
-    data = load_data(arguments, seed)
+    images, labels = data["train"]
     num_base = len(data["base"])
-    extractor = build_features()
-    base = models.FewShotClassifier(
-        extractor, keras_nam.layers.CosineClassifier(num_base, arguments.ways)
+    model = models.FewShotClassifier(
+        build_features(images.shape[1:]),
+        keras_nam.layers.CosineClassifier(num_base, arguments.ways),
     )
+    weights = folder / f"base-{seed}.weights.h5"
+    if weights.exists():
+        model.load_weights(weights)
+        return model
     start = time.perf_counter()
     history, _ = models.fit_few_shot(
-        base,
-        *data["train"],
+        model,
+        images,
+        labels,
         data["base"],
         num_ways=arguments.ways,
         epochs=arguments.epochs,
@@ -189,26 +324,35 @@ def run(arguments, seed):
         f"{history.history['accuracy'][-1]:.3f}",
         flush=True,
     )
-    features = extractor.predict(data["test"][0], verbose=0)
-    measure = functools.partial(
-        evaluate,
-        features=features,
-        labels=data["test"][1],
-        data=data,
-        ways=arguments.ways,
-        count=arguments.episodes,
-        seed=seed,
-    )
-    results, kept = {}, None
-    for shots in arguments.shots:
-        for name, (layer, options) in HEADS.items():
+    model.save_weights(weights)
+    return model
+
+
+def run(arguments, images, labels, seed):
+    """Trains once, and every head after it; returns results by (shots, head)."""
+    data = split_data(images, labels, arguments, seed)
+    num_base, out = len(data["base"]), arguments.out
+    base = train_base(arguments, data, seed, out)
+    extractor = base.feature_extractor
+    features = {
+        name: extractor.predict(data[name][0], verbose=0) for name in ("train", "test")
+    }
+
+    def measure(shots, name):
+        # What a head learns does not depend on the ones before it.
+        keras.utils.set_random_seed(seed)
+        if name in HEADS:
+            layer, options = HEADS[name]
             head = layer(num_base, arguments.ways, **options)
             model = models.FewShotClassifier(extractor, head)
+            if WHITENED in name:
+                head.see(features["train"])
             head.kernel.assign(base.head.kernel)
             head.scale.assign(base.head.scale)
             models.fit_few_shot(
-                model,
-                *data["train"],
+                on_features(model),
+                features["train"],
+                data["train"][1],
                 data["base"],
                 num_ways=arguments.ways,
                 num_shots=shots,
@@ -218,71 +362,164 @@ def run(arguments, seed):
                 seed=seed,
                 verbose=0,
             )
-            results[shots, name] = measure(model, shots=shots)
-            if name == "NAM":
-                kept = model
-        for gate in arguments.erase_gates:
+        else:
             head = keras_nam.layers.NAMClassifier(num_base, arguments.ways)
-            model = models.FewShotClassifier(
-                extractor, build_constant(head, base, gate)
+            head = build_constant(head, base, float(name.split()[-1]))
+            model = models.FewShotClassifier(extractor, head)
+        if name == "NAM":
+            model.save(out / "model.keras")
+        return evaluate(
+            model,
+            features["test"],
+            data["test"][1],
+            data,
+            ways=arguments.ways,
+            shots=shots,
+            count=arguments.episodes,
+            seed=seed,
+        )
+
+    names = [*arguments.heads, *(f"erase gate {g:g}" for g in arguments.erase_gates)]
+    settings = [
+        f"{name}={value}"
+        for name, value in vars(arguments).items()
+        if name not in ("seeds", "shots", "heads", "erase_gates", "out")
+    ]
+    results = {}
+    for shots in arguments.shots:
+        for name in names:
+            record = out / f"{seed}-{shots}-{name.replace(' ', '_')}.json"
+            results[shots, name] = finished_run(
+                record,
+                [f"{shots} shot, {name}, seed {seed}", *settings],
+                functools.partial(measure, shots, name),
             )
-            results[shots, f"erase gate {gate:g}"] = measure(model, shots=shots)
-    return results, kept, data
+    return results, data
 
 
-def print_table(results, seeds):
-    """Means over all episodes of all seeds, with 95 % confidence intervals."""
-    print(f"\nPercent over episodes of {seeds} seed(s), with 95 % confidence intervals")
-    print(
-        f"{'':22}" + "".join(f"{m:>22}" for m in MEASURES) + f"{'AUROC':>9}{'FPR95':>9}"
-    )
-    table = {}
-    for key, result in results.items():
-        cells = [confidence_interval(100 * values) for values in result["episodes"].T]
-        table[f"{key[0]} shot, {key[1]}"] = {
-            **dict(zip(MEASURES, cells, strict=True)),
-            "AUROC": result["auroc"],
-            "FPR95": result["fpr95"],
-        }
-        text = "".join(f"{f'{m:.2f} +- {h:.2f}':>22}" for m, h in cells)
-        tail = f"{100 * result['auroc']:9.1f}{100 * result['fpr95']:9.1f}"
-        print(f"{f'{key[0]} shot, {key[1]}':22}{text}{tail}")
-    return table
-
-
-def merge(runs):
-    merged = {}
-    for key in runs[0]:
-        parts = [r[key] for r in runs]
-        merged[key] = {
-            "episodes": np.concatenate([p["episodes"] for p in parts]),
+def summarize(runs):
+    """What the table needs of the episodes: sums over those of every seed."""
+    summary = {}
+    for (shots, name), result in runs[0].items():
+        parts = [np.array(r[shots, name]["episodes"]) for r in runs]
+        references = [np.array(r[shots, REFERENCE]["episodes"]) for r in runs]
+        more = [part - other for part, other in zip(parts, references, strict=True)]
+        summary[f"{shots} shot, {name}"] = {
+            "episodes": [len(part) for part in parts],
             **{
-                k: np.mean([p[k] for p in parts], axis=0)
-                for k in ("confusion", "auroc", "fpr95")
+                key: {
+                    measure: [_moments(part[:, i]) for part in values]
+                    for i, measure in enumerate(MEASURES)
+                }
+                for key, values in (("mean", parts), (f"less {REFERENCE}", more))
+            },
+            **{
+                key: np.mean([r[shots, name][key] for r in runs], axis=0).tolist()
+                for key in result
+                if key != "episodes"
             },
         }
-    return merged
+    return summary
 
 
-def plot_confusion(results, path):
+def _moments(values):
+    return [round(float(values.mean()), 6), round(float(values.std()), 6)]
+
+
+def pooled_interval(moments, counts):
+    """Mean and half its confidence interval in percent, from the seeds' moments."""
+    means, deviations = 100 * np.array(moments).T
+    counts = np.array(counts)
+    mean = counts @ means / counts.sum()
+    squares = counts @ (deviations**2 + (means - mean) ** 2)
+    # As many values with the same mean and the same variance.
+    spread = np.sqrt(squares / counts.sum())
+    values = mean + spread * np.resize([1.0, -1.0], 2 * (counts.sum() // 2))
+    return mean, confidence_interval(values)[1]
+
+
+def table_rows(summary):
+    """Means over all episodes of all seeds, with 95 % confidence intervals."""
+    less = f"area less that of {REFERENCE}"
+    columns = ["", "area", less, "over seeds", *TABLE, "AUROC", "FPR95"]
+    yield "| " + " | ".join(columns) + " |"
+    yield "|---" * len(columns) + "|"
+    for name, result in summary.items():
+        counts, means = result["episodes"], result["mean"]
+        less = result[f"less {REFERENCE}"]["area"]
+        seeds = [100 * mean for mean, _ in less]
+        area, *cells = (
+            "{:.1f} ± {:.1f}".format(*pooled_interval(means[measure], counts))
+            for measure in ("area", *TABLE)
+        )
+        cells = [
+            name,
+            area,
+            "{:+.2f} ± {:.2f}".format(*pooled_interval(less, counts)),
+            f"{min(seeds):+.2f} to {max(seeds):+.2f}",
+            *cells,
+            *(f"{100 * result[key]:.1f}" for key in ("AUROC", "FPR95")),
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def shots_and_names(summary):
+    """The heads that were measured, by shots."""
+    by_shots = {}
+    for key in summary:
+        shots, name = key.split(" shot, ")
+        by_shots.setdefault(int(shots), []).append(name)
+    return by_shots
+
+
+def plot_curves(summary, path):
     from matplotlib.figure import Figure
 
-    shots = sorted({key[0] for key in results})
-    figure = Figure(figsize=(5 * len(shots), 3.8), layout="constrained")
-    for axes, k in zip(
-        figure.subplots(1, len(shots), squeeze=False)[0], shots, strict=True
-    ):
-        names = [name for name in HEADS if (k, name) in results]
+    by_shots = shots_and_names(summary)
+    figure = Figure(figsize=(5 * len(by_shots), 4.6), layout="constrained")
+    grid = figure.subplots(1, len(by_shots), squeeze=False)[0]
+    for axes, (shots, names) in zip(grid, by_shots.items(), strict=True):
+        for name in (n for n in names if n in HEADS):
+            result = summary[f"{shots} shot, {name}"]
+            style = "--" if name.startswith("cosine") else "-"
+            (line,) = axes.plot(
+                100 * GRID, 100 * np.array(result["curve"]), style, label=name
+            )
+            point = [
+                np.mean([mean for mean, _ in result["mean"][f"accuracy on {group}"]])
+                for group in ("base", "novel")
+            ]
+            axes.plot(*(100 * np.array(point)), "o", color=line.get_color())
+        axes.set_xlabel("accuracy on base classes (%)")
+        axes.set_ylabel("accuracy on novel classes (%)")
+        axes.set_title(f"{shots} example(s) of a novel class")
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3
+    )
+    figure.savefig(path, dpi=150)
+
+
+def plot_confusion(summary, path):
+    from matplotlib.figure import Figure
+
+    by_shots = shots_and_names(summary)
+    figure = Figure(figsize=(5 * len(by_shots), 4.6), layout="constrained")
+    grid = figure.subplots(1, len(by_shots), squeeze=False)[0]
+    for axes, (shots, names) in zip(grid, by_shots.items(), strict=True):
+        names = [name for name in names if name in HEADS]
+        confusions = np.array(
+            [summary[f"{shots} shot, {name}"]["confusion"] for name in names]
+        )
         for group, offset in ((0, -0.2), (1, 0.2)):
-            values = [100 * results[k, n]["confusion"][group, 2] for n in names]
             label = ("base answered novel", "novel answered base")[group]
-            bars = axes.barh(np.arange(len(names)) + offset, values, 0.38, label=label)
+            places, values = np.arange(len(names)) + offset, confusions[:, group, 2]
+            bars = axes.barh(places, 100 * values, 0.38, label=label)
             axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("queries answered with the other group (%)")
-        axes.set_title(f"{k} example(s) of a novel class")
+        axes.set_title(f"{shots} example(s) of a novel class")
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2
     )
@@ -304,8 +541,9 @@ def plot_episode(data, ways, shots, path):
     )
     inputs, targets = next(iter(dataset))
     num_base = len(data["base"])
-    support = inputs["support_images"][0].numpy().reshape(ways, shots, 28, 28)
-    queries, targets = inputs["images"][0].numpy()[..., 0], targets[0].numpy()
+    support = inputs["support_images"][0].numpy()
+    support = support.reshape(ways, shots, *support.shape[1:])
+    queries, targets = inputs["images"][0].numpy(), targets[0].numpy()
     figure = Figure(figsize=(1.1 * (shots + 4), 1.25 * ways), layout="constrained")
     grid = figure.subplots(ways, shots + 4, squeeze=False)
     for way in range(ways):
@@ -347,9 +585,11 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", choices=["glyphs", "digits"], default="glyphs")
+    parser.add_argument("--emoji", help="a folder with a folder of each emoji's images")
     parser.add_argument("--fonts", help="a folder of font files; default: matplotlib's")
     parser.add_argument("--base-classes", type=int, default=64)
     parser.add_argument("--max-novel-classes", type=int, default=200)
+    parser.add_argument("--heads", nargs="+", default=list(HEADS), choices=HEADS)
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--epochs", type=int, default=30)
@@ -364,23 +604,35 @@ def main():
         help="NAM heads with gates like these instead of trained ones, in the table",
     )
     parser.add_argument("--out", type=Path, default=Path("results/few_shot"))
+    parser.add_argument(
+        "--table", type=Path, help="only print and draw what such a file holds"
+    )
     arguments = parser.parse_args()
-    out = arguments.out
+    if REFERENCE not in arguments.heads:
+        arguments.heads.append(REFERENCE)
+    out, table = arguments.out, arguments.__dict__.pop("table")
     out.mkdir(parents=True, exist_ok=True)
 
-    runs = []
-    for seed in range(arguments.seeds):
-        results, model, data = run(arguments, seed)
-        runs.append(results)
-    results = merge(runs)
-    table = print_table(results, arguments.seeds)
-    (out / "results.json").write_text(json.dumps(table, indent=2))
-    plot_confusion(results, out / "confusion.png")
-    plot_episode(data, arguments.ways, max(arguments.shots), out / "episode.png")
-    model.save(out / "model.keras")
-    models.export_teachable(model, out / "saved_model")
-    print()
-    teach_in_new_process(out / "saved_model", data, out)
+    if table is None:
+        images, labels = load_images(arguments)
+        runs = []
+        for seed in range(arguments.seeds):
+            results, data = run(arguments, images, labels, seed)
+            runs.append(results)
+        summary = summarize(runs)
+        (out / "results.json").write_text(json.dumps(summary))
+    else:
+        summary = json.loads(table.read_text())
+    print(*table_rows(summary), sep="\n")
+    plot_curves(summary, out / "curves.png")
+    plot_confusion(summary, out / "confusion.png")
+    if table is None:
+        plot_episode(data, arguments.ways, max(arguments.shots), out / "episode.png")
+    if (out / "model.keras").exists() and table is None:
+        model = keras.saving.load_model(out / "model.keras")
+        models.export_teachable(model, out / "saved_model")
+        print()
+        teach_in_new_process(out / "saved_model", data, out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ ENCODERS = {
     "ibert_unidirectional": (IBERTEncoder, {"bidirectional": False}),
     "ibert_gru": (IBERTEncoder, {"recurrent": "gru"}),
     "ibert_lsam": (IBERTEncoder, {"recurrent": "lsam"}),
+    "ibert_nam": (IBERTEncoder, {"recurrent": "nam"}),
     "ibert_positions": (IBERTEncoder, {"max_length": 512}),
     "ibert2": (IBERTEncoder, {"feedforward": "lstm"}),
     "learned": (TransformerEncoder, {"positions": "learned"}),

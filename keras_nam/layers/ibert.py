@@ -12,9 +12,10 @@ from keras_nam.layers.initialization import DrawnWide
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.layers.lsam import LSAM
 from keras_nam.layers.lstm import LSTMEncoder
+from keras_nam.layers.nam import NAM
 from keras_nam.layers.position_embedding import PositionEmbedding
 
-RECURRENT = ("lstm", "gru", "lsam")
+RECURRENT = ("lstm", "gru", "lsam", "nam")
 FEEDFORWARD = ("dense", "lstm")
 
 
@@ -37,8 +38,8 @@ class IBERTEncoder(EncoderStack):
         num_layers: Positive integer, the number of blocks.
         num_heads: Positive integer, the number of heads of each block.
         intermediate_dim: Positive integer, the width of the feed-forward parts.
-        recurrent: String, `"lstm"`, `"gru"` or `"lsam"`, of the width of the inputs
-            over both directions, or any layer from `(batch, time, features)` to
+        recurrent: String, `"lstm"`, `"gru"`, `"lsam"` or `"nam"`, of the width of the
+            inputs over both directions, or any layer from `(batch, time, features)` to
             `(batch, time, features)`, which sets the width of the blocks.
         bidirectional: Boolean. Whether the recurrent layer runs in both directions.
             A layer given as `recurrent` is taken as it is.
@@ -179,6 +180,10 @@ class IBERTEncoder(EncoderStack):
             return LSTMEncoder(bidirectional=self.bidirectional, **arguments)
         if self.recurrent == "lsam":
             layer = LSAM(num_heads=self.num_heads, return_sequences=True, **arguments)
+        elif self.recurrent == "nam":
+            # Nothing is fed back, so there are no recurrent kernels.
+            del arguments["recurrent_initializer"]
+            layer = NAM(num_heads=self.num_heads, return_sequences=True, **arguments)
         else:
             drawn = DrawnWide(arguments.pop("recurrent_initializer"))
             layer = keras.layers.GRU(

@@ -356,6 +356,7 @@ ROWS = [
     Row("ibert", _layer(layers.IBERTEncoder, 2, 2, 12)),
     Row("ibert gru", _layer(layers.IBERTEncoder, 1, 2, 12, "gru"), slow=True),
     Row("ibert lsam", _layer(layers.IBERTEncoder, 1, 2, 12, "lsam"), slow=True),
+    Row("ibert nam", _layer(layers.IBERTEncoder, 1, 2, 12, "nam"), slow=True),
     Row("ibert memory", _ibert(layers.NAM), slow=True),
     Row("ibert simple rnn", _ibert(keras.layers.SimpleRNN), slow=True),
     Row(

@@ -33,8 +33,9 @@ def test_every_position_sees_both_sides():
         assert (difference > 1e-7).all()
 
 
-def test_order_matters():
-    encoder = make_encoder()
+@pytest.mark.parametrize("recurrent", ["lstm", "nam"])
+def test_order_matters(recurrent):
+    encoder = make_encoder(recurrent=recurrent)
     x = np.random.default_rng(0).normal(size=(1, 9, WIDTH)).astype("float32")
     forward, backward = encoder(x), encoder(x[:, ::-1])
     assert ops.max(ops.abs(forward - ops.flip(backward, axis=1))) > 1e-3

@@ -1,0 +1,89 @@
+"""The few-shot example: heads that erase in other ways, and the sums of its table."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_nam import layers
+from keras_nam.metrics import confidence_interval
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "examples"))
+
+import few_shot  # noqa: E402
+
+SIZES = {"num_base_classes": 6, "num_novel_classes": 2}
+KEYS = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+LABELS = np.array([6, 6, 7, 7])
+
+
+def with_weights_of(head, other):
+    """A head with what it has in common with another one."""
+    weights = {w.path.split("/", 1)[1]: w for w in other.weights}
+    for weight in head.weights:
+        name = weight.path.split("/", 1)[1]
+        if name in weights:
+            weight.assign(weights[name])
+    return head
+
+
+def build(head):
+    head.build((None, 5))
+    return head
+
+
+def test_without_whitening_it_is_the_head_of_the_package():
+    theirs = build(layers.NAMClassifier(**SIZES))
+    ours = with_weights_of(build(few_shot.ErasingBaseClasses(**SIZES)), theirs)
+    for head in (theirs, ours):
+        head.learn(KEYS, LABELS)
+    np.testing.assert_allclose(ours(KEYS), theirs(KEYS), rtol=1e-4, atol=1e-4)
+
+
+def test_whitened_keys_leave_base_images_alone():
+    # Base images lie along the first axes, and hardly along the last.
+    images = np.random.default_rng(1).normal(size=(200, 5)) * [3, 3, 3, 1, 0.1]
+    changes = []
+    for sees in (False, True):
+        head = build(few_shot.ErasingBaseClasses(**SIZES))
+        head.kernel.assign(images[:6])
+        if sees:
+            head.see(images)
+        before = np.array(head.class_memory())[:6]
+        head.learn(KEYS[:1], LABELS[:1])
+        after = np.array(head.class_memory())[:6]
+        key = KEYS[0] / np.linalg.norm(KEYS[0])
+        gate = float(head.slots["erase_gate"][0, 0])
+        # The example itself loses as much either way.
+        np.testing.assert_allclose(after @ key, (1 - gate) * (before @ key), atol=1e-5)
+        changes.append(np.abs(images @ (after - before).T).mean())
+    assert changes[1] < 0.5 * changes[0]
+
+
+@pytest.mark.parametrize(
+    "head", [few_shot.ErasingWhereAnswered, few_shot.ErasingByBoth]
+)
+def test_what_is_taught_is_what_an_episode_has(head):
+    head = build(head(**SIZES))
+    head.learn(KEYS, LABELS)
+    np.testing.assert_allclose(
+        head(KEYS), head(KEYS, KEYS, LABELS), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_intervals_of_pooled_seeds():
+    seeds = np.random.default_rng(0).normal(size=(3, 40))
+    moments = [(x.mean(), x.std()) for x in seeds]
+    found = few_shot.pooled_interval(moments, [40, 40, 40])
+    np.testing.assert_allclose(found, confidence_interval(100 * seeds.ravel()))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("few-shot-*.json")))
+def test_the_tables_of_the_page_are_those_of_the_kept_results(path):
+    page = (ROOT / "docs" / "few-shot.md").read_text()
+    rows = list(few_shot.table_rows(json.loads(path.read_text())))
+    assert len(rows) > 4
+    assert not [row for row in rows if row not in page]
