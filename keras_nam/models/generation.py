@@ -237,6 +237,7 @@ class _Decoder:
     """
 
     def __init__(self, model, tokenizer):
+        self.variables = model.variables
         self.stream = StreamingModel(model)
         self.reader = _Reader(self.stream.step_model)
         never = (tokenizer.pad_token_id, tokenizer.mask_token_id)
@@ -341,10 +342,12 @@ def _check_choice(tokenizer, temperature, top_k, top_p):
 
 
 def _decoder_of(model, tokenizer):
-    # What is compiled once serves as long as the model.
-    if not hasattr(model, "_decoder"):
-        model._decoder = _Decoder(model, tokenizer)
-    return model._decoder
+    # What is compiled once serves as long as the model has the same variables, which
+    # `quantize` and `enable_lora` change.
+    decoder, variables = getattr(model, "_decoder", None), model.variables
+    if decoder is None or [*map(id, decoder.variables)] != [*map(id, variables)]:
+        model._decoder = decoder = _Decoder(model, tokenizer)
+    return decoder
 
 
 def _prompt_rows(tokenizer, texts):

@@ -177,6 +177,24 @@ def test_training_goes_on_after_a_text():
     assert models.generate(model, ["ab"], 10, temperature=0) == before
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.parametrize("change", ["quantize", "lora"])
+def test_a_model_that_was_changed_answers_anew(change):
+    model, tokenizer = make("decay"), tokenizers.CharacterTokenizer(LETTERS)
+    (before,) = models.generate(model, ["ab"], 10, temperature=0)
+    dense = model.get_layer("next_token")
+    if change == "quantize":
+        model.quantize("int8")
+        dense.kernel_scale.assign(-dense.kernel_scale)
+    else:
+        dense.enable_lora(2)
+        noise = np.random.default_rng(0).normal(size=dense.lora_kernel_b.shape)
+        dense.lora_kernel_b.assign(100 * noise)
+    (after,) = models.generate(model, ["ab"], 10, temperature=0)
+    assert after != before
+    check_greedy(model, tokenizer, "ab", after, 10)
+
+
 def test_an_exported_model_takes_and_gives_texts(model, tmp_path):
     import tensorflow as tf
 
