@@ -36,6 +36,18 @@ def _check_layer(layer):
             f"`return_state=False`. Received: layer {layer.name} with "
             f"return_sequences={returns_sequences}, return_state={returns_state}"
         )
+    parameters = inspect.signature(layer.call).parameters.values()
+    required = [
+        x.name
+        for x in parameters
+        if x.default is x.empty and not x.kind.name.startswith("VAR_")
+    ]
+    if len(required) > 1:
+        raise ValueError(
+            "A layer of `core` must take one tensor; put an attention into a "
+            f"`keras_nam.layers.TransformerBlock`. Received: layer {layer.name}, which "
+            f"takes {', '.join(required)}"
+        )
 
 
 def causal_arguments(layer, width, packed):

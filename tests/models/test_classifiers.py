@@ -90,6 +90,7 @@ def test_learned_positions_and_their_end():
         ({"head_dim": 0}, "head_dim"),
         ({"core": "nam"}, "core"),
         ({"core": keras.layers.LSTM(4)}, "return_sequences"),
+        ({"core": layers.NAMAttention(2, 4)}, "TransformerBlock.*query, value"),
     ],
 )
 def test_wrong_arguments(arguments, message):
