@@ -293,6 +293,28 @@ def evaluate(model, features, labels, data, ways, shots, count, seed):
     }
 
 
+def print_overlap(kernel, features, labels, data):
+    """How an example's key answers to images of its class, and of the nearest base."""
+    head = ErasingBaseClasses(*kernel.shape[:1])
+    head.build(features["train"].shape)
+    head.see(features["train"])
+    images, rows = (np.array(ops.nn.normalize(x)) for x in (features["test"], kernel))
+    found = []
+    for label in data["novel"]:
+        key, *others = images[labels == label]
+        nearest = data["base"][int((rows @ key).argmax())]
+        for erased in (key, np.array(head.whitening) @ key):
+            erased = erased / (erased @ key)
+            groups = np.stack(others), images[labels == nearest]
+            found.append([(group @ erased).mean() for group in groups])
+    found = np.mean(np.reshape(found, (-1, 2, 2)), axis=0)
+    for name, (own, other) in zip(("key", WHITENED), found, strict=True):
+        print(
+            f"{name}: answers {own:.3f} to other images of its class and {other:.3f} "
+            "to images of the base class that it resembles most"
+        )
+
+
 def train_base(arguments, data, seed, folder):
     """The model of the base classes, from `folder` if it is there."""
     keras.utils.set_random_seed(seed)
@@ -337,6 +359,8 @@ def run(arguments, images, labels, seed):
     features = {
         name: extractor.predict(data[name][0], verbose=0) for name in ("train", "test")
     }
+
+    print_overlap(base.head.kernel, features, data["test"][1], data)
 
     def measure(shots, name):
         # What a head learns does not depend on the ones before it.

@@ -8,7 +8,8 @@
 What is not named here, like `--steps`, goes to every run of `long_range.py`. Every run
 is a process of its own, so that its peak memory is its own, and leaves a file in
 `--out`; runs that are already there with the same settings are not repeated. Prints a
-table of mean accuracy and its range over the seeds, and of what a step costs.
+table of mean accuracy and its range over the seeds, and of what a step costs, which a
+few `--steps` tell; `--table FILE` prints that of the `results.json` of an earlier call.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from finished_runs import finished_run
 from finished_runs import start_example
 
 ATTENTIONS = ["nam", "softmax", "linear"]
+# So many tell what a step costs, and nothing about accuracy.
+FEW_STEPS = 20
 
 
 def run(task, attention, length, seed, further, out):
@@ -46,14 +49,16 @@ def rows(results):
     yield "|---|---|---|---|---|---|---|---|"
     for group in results:
         accuracy = 100 * np.array([r["accuracy"] for r in group])
+        cells = f"{accuracy.mean():.1f} | {accuracy.min():.1f} to {accuracy.max():.1f}"
+        if group[0]["steps"] < FEW_STEPS:
+            cells = "not trained | "
         seconds = np.median([r["seconds"] for r in group])
         step = np.median([r["processor_seconds_per_step"] for r in group])
         memory = max(r["peak_megabytes"] for r in group)
         first = group[0]
         yield (
             f"| {first['task']} | {first['length']} | {first['attention']} "
-            f"| {accuracy.mean():.1f} | {accuracy.min():.1f} to {accuracy.max():.1f} "
-            f"| {seconds:.0f} | {step:.2f} | {memory:.0f} |"
+            f"| {cells} | {seconds:.0f} | {step:.2f} | {memory:.0f} |"
         )
 
 
@@ -94,17 +99,28 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("results/long_range"))
     parser.add_argument("--plot", type=Path, help="where to draw accuracy against time")
+    parser.add_argument("--table", type=Path, help="only print and draw this file")
     arguments, further = parser.parse_known_args()
-    # Seeds outermost: a table that is broken off has all attentions.
+    if arguments.table is not None:
+        results = json.loads(arguments.table.read_text())
+    else:
+        results = run_all(arguments, further)
+        (arguments.out / "results.json").write_text(json.dumps(results))
+    print(*rows(results), sep="\n")
+    if arguments.plot is not None:
+        plot(results, arguments.plot)
+
+
+def run_all(arguments, further):
+    """The results of every task, length and attention, those of all seeds together."""
     results = {}
+    # Seeds outermost: a table that is broken off has all attentions.
     for seed, task, length, attention in itertools.product(
         arguments.seeds, arguments.tasks, arguments.lengths, arguments.attentions
     ):
         result = run(task, attention, length, seed, further, arguments.out)
         results.setdefault((task, length, attention), []).append(result)
-    print(*rows(results.values()), sep="\n")
-    if arguments.plot is not None:
-        plot(list(results.values()), arguments.plot)
+    return list(results.values())
 
 
 if __name__ == "__main__":

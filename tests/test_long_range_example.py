@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 sys.path.append(str(EXAMPLES))
 
 
@@ -76,8 +78,18 @@ def test_the_table(tmp_path):
     group = [{**result, "accuracy": a} for a in (0.5, 0.7)]
     row = list(table.rows([group]))[-1]
     assert row == "| pixels | 64 | nam | 60.0 | 50.0 to 70.0 | 8 | 0.20 | 700 |"
+    row = list(table.rows([[{**r, "steps": 8} for r in group]]))[-1]
+    assert row == "| pixels | 64 | nam | not trained |  | 8 | 0.20 | 700 |"
     table.plot([group], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("long-range-*.json")))
+def test_the_tables_of_the_page_are_those_of_the_kept_results(path):
+    page = (ROOT / "docs" / "attention.md").read_text()
+    rows = list(load("long_range_table").rows(json.loads(path.read_text())))
+    assert len(rows) > 4
+    assert not [row for row in rows if row not in page]
 
 
 @pytest.mark.parametrize("name", ["long_range", "ibert"])
