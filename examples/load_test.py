@@ -8,6 +8,9 @@ connection had broken, step one session all at once, and send requests that must
 refused. Beside them, slow clients let their requests trickle or do not read what they
 asked for, and hostile ones send what should cost the server much.
 
+Of a language model, which has to be exported with `temperature=0`, they ask for texts,
+and close some of them halfway.
+
 Every answer to a good client is compared with the model run here, from the same folder.
 Needs TensorFlow and aiohttp.
 """
@@ -54,6 +57,15 @@ BAD_REQUESTS = (
     ("POST", "/sessions", b'{"batch_size": "one"}', 400),
     ("POST", "/sessions/unknown/step", b'{"inputs": [[1]]}', 404),
     ("DELETE", "/sessions/unknown", b"", 404),
+)
+# Of a language model.
+BAD_TEXTS = (
+    ("POST", "/generate", b"{not json", 400),
+    ("POST", "/generate", b'{"text": 3}', 400),
+    ("POST", "/generate", b'{"text": "a", "max_new_tokens": 0}', 400),
+    ("POST", "/generate", b'{"text": "\\ud800"}', 400),
+    ("POST", "/predict", b'{"inputs": [[1]]}', 404),
+    ("POST", "/sessions", b"{}", 404),
 )
 BAD_STEPS = (
     (b"{", 400),
@@ -127,8 +139,14 @@ class Model:
         # The functions of a model do not keep its weights alive.
         self.loaded = tf.saved_model.load(path)
         self.vocabulary_size = vocabulary_size
+        self.generates = "generate" in self.loaded.signatures
 
     def check(self, tokens, outputs):
+        if self.generates:
+            (text,) = self.loaded.generate(tf.constant([tokens]), *outputs[1:])["texts"]
+            if tokens + outputs[0] != text.numpy().decode():
+                raise AssertionError(f"{tokens!r} goes on as {text}, not {outputs[0]}")
+            return
         expected = self.loaded.serve(tf.constant(tokens, tf.int32)).numpy()
         outputs = np.array(outputs)
         if outputs.shape != expected.shape:
@@ -141,14 +159,15 @@ class Model:
 class Client:
     """A good client, with random numbers of its own."""
 
-    def __init__(self, http, report, vocabulary_size, seed):
-        self.http, self.report = http, report
-        self.vocabulary_size = vocabulary_size
+    def __init__(self, http, report, model, seed):
+        self.http, self.report, self.model = http, report, model
         self.random = random.Random(seed)
 
     async def run(self, rounds):
         for _ in range(rounds):
             tasks = [self.whole, self.stream, self.crowd, self.bad, self.bad]
+            if self.model.generates:
+                tasks = [self.text, self.closed, self.bad]
             self.random.shuffle(tasks)
             for task in tasks:
                 await task()
@@ -187,6 +206,42 @@ class Client:
         await self.ask("DELETE", path, status=204)
         await self.refused("POST", f"{path}/step", b'{"inputs": [[1]]}', 404)
 
+    async def text(self):
+        """A text that goes on, piece by piece."""
+        text = "".join(self.random.choices("abcdefgh", k=self.random.randint(1, 30)))
+        count = self.random.randint(1, 40)
+        pieces = [line["text"] async for line in self.lines(text, count)]
+        if len(pieces) < count / 4:
+            raise AssertionError(f"{count} tokens came in {len(pieces)} pieces")
+        self.report.outputs.append((text, ("".join(pieces), count, 0)))
+
+    async def closed(self):
+        """A text of which no more is wanted after some pieces."""
+        left = self.random.randint(0, 5)
+        async with contextlib.aclosing(self.lines("a", 1000)) as lines:
+            async for _ in lines:
+                left -= 1
+                if left < 0:
+                    break
+
+    async def lines(self, text, count):
+        body, start = {"text": text, "max_new_tokens": count}, time.perf_counter()
+        while True:
+            async with self.http.post("/generate", json=body) as response:
+                self.report.answers[response.status] += 1
+                if response.status == 200:
+                    line = {"done": False}
+                    async for piece in response.content:
+                        self.report.seconds.append(time.perf_counter() - start)
+                        line, start = json.loads(piece), time.perf_counter()
+                        yield line
+                    if not line["done"]:
+                        raise AssertionError(f"the text {text!r} was cut off")
+                    return
+                if response.status not in (429, 503):
+                    raise AssertionError(f"{body} gave {response.status}")
+            await asyncio.sleep(0.1)
+
     async def crowd(self):
         """Steps of one session that are all sent at once take place in some order."""
         path = await self.start(1)
@@ -204,7 +259,8 @@ class Client:
         await self.ask("DELETE", path, status=204)
 
     async def bad(self):
-        await self.refused(*self.random.choice(BAD_REQUESTS))
+        bad = BAD_TEXTS if self.model.generates else BAD_REQUESTS
+        await self.refused(*self.random.choice(bad))
 
     async def start(self, rows):
         answer = await self.ask("POST", "/sessions", {"batch_size": rows}, 201)
@@ -236,7 +292,7 @@ class Client:
             await asyncio.sleep(0.1)
 
     def tokens(self, rows, length):
-        size = self.vocabulary_size
+        size = self.model.vocabulary_size
         return [
             [self.random.randrange(size) for _ in range(length)] for _ in range(rows)
         ]
@@ -245,9 +301,10 @@ class Client:
 class Nuisance:
     """A client that costs the server more than it should, until it is cancelled."""
 
-    def __init__(self, url, report, seed):
+    def __init__(self, url, report, model, seed):
         self.address = urlsplit(url).hostname, urlsplit(url).port
         self.report = report
+        self.path = b"/generate" if model.generates else b"/predict"
         self.random = random.Random(seed)
 
     async def run(self, attack):
@@ -265,11 +322,14 @@ class Nuisance:
         """A byte now and then, or a request and no eyes for its answer."""
         kind = self.random.choice(["head", "body", "body", "body", "unread"])
         if kind == "unread":
-            writer.write(_inputs([[1] * 500] * 4))
+            text = json.dumps({"text": "a", "max_new_tokens": 1000}).encode()
+            whole = _inputs([[1] * 500] * 4), _post("/generate", text)
+            writer.write(whole[self.path == b"/generate"])
             await asyncio.sleep(10 + 10 * self.random.random())
             return
         path = "/status" if kind == "head" else "/predict"
         sent = _post(path, b'{"inputs": [[1]]}' + b" " * 1000)
+        sent = sent.replace(b"/predict", self.path)
         at = sent.index(b"Host" if kind == "head" else b"inputs")
         writer.write(sent[:at])
         answer = asyncio.create_task(self.read(f"a slow {kind}", reader))
@@ -284,7 +344,7 @@ class Nuisance:
 
     async def hostile(self, reader, writer):
         name, sent = self.random.choice(list(HOSTILE.items()))
-        writer.write(sent)
+        writer.write(sent.replace(b"/predict", self.path))
         if "closed" in name or self.random.random() < 0.1:
             writer.write_eof()
         await self.read(name, reader)
@@ -337,11 +397,11 @@ async def load(model, url, clients, rounds, slow=0, hostile=0, seed=0):
 
         others = [asyncio.create_task(probe())]
         for i in range(slow + hostile):
-            nuisance = Nuisance(url, report, f"{seed}/other/{i}")
+            nuisance = Nuisance(url, report, model, f"{seed}/other/{i}")
             attack = nuisance.slow if i < slow else nuisance.hostile
             others.append(asyncio.create_task(nuisance.run(attack)))
         good = [
-            Client(http, report, model.vocabulary_size, f"{seed}/{i}").run(rounds)
+            Client(http, report, model, f"{seed}/{i}").run(rounds)
             for i in range(clients)
         ]
         await asyncio.gather(*good)

@@ -3,13 +3,15 @@
     python examples/serve.py streaming_model --port 8000
 
 The model is a SavedModel of `keras_nam.models.StreamingModel.export`; one with the
-endpoint `serve` alone, as of `model.export`, answers whole sequences. What it needs is
+endpoint `serve` alone, as of `model.export`, answers whole sequences, and one of
+`keras_nam.models.export_causal_lm` goes on with texts. What it needs is
 in `pip install "keras-nam[serve]"` and TensorFlow, keras_nam is not.
 
     POST /predict                {"inputs": [[10, 1, 2]]}  -> {"outputs": [...]}
     POST /sessions               {"batch_size": 1}         -> {"session": "..."}
     POST /sessions/SESSION/step  {"inputs": [[3]]}         -> {"outputs", "steps"}
     DELETE /sessions/SESSION
+    POST /generate               {"text": "to be "}        -> {"text", "done"} ...
     GET /status
 
 Inputs are rows of equal length, or an object of them by name if a model has several. A
@@ -18,6 +20,10 @@ session keeps the states of the model between its steps; "steps" counts the time
 inputs is refused (409) unless the session stands there. If it never saw the answer to
 such a step, it sends the same again: the last step of a session gets the same answer,
 and is not a second one.
+
+The text that goes on, up to "max_new_tokens" and with a "seed" if there is one, is sent
+as it comes: a line of JSON for each piece, the last of which is "done". What is kept of
+it meanwhile are the states of the model, which count as a session.
 
 What is wrong with a request is said in JSON, {"error": "..."}, with a status below 500;
 a step that was refused leaves its session as it was. A full server answers 429 (too
@@ -77,6 +83,7 @@ class Server:
                 web.post("/sessions", self.start),
                 web.post("/sessions/{session}/step", self.step),
                 web.delete("/sessions/{session}", self.end),
+                web.post("/generate", self.generate),
             ]
         )
         application.cleanup_ctx.append(self.watch)
@@ -98,6 +105,7 @@ class Server:
         )
 
     async def predict(self, request):
+        self.check("serve", "`serve`: export it with model.export")
         body = await self.receive(request)
         with self.slot():
             return _json(await self.work(self.model.predict, body))
@@ -135,6 +143,38 @@ class Server:
         name, _ = self.find(request)
         del self.sessions[name]
         return web.Response(status=204)
+
+    async def generate(self, request):
+        self.check("next", "`next`: export it with export_causal_lm")
+        body = await self.receive(request)
+        with self.slot():
+            self.check_room()
+            text = await self.work(self.model.go_on, body)
+        self.check_room(text.state_bytes)
+        name, session = uuid.uuid4().hex, Session(text)
+        self.use(name, session)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        try:
+            async with asyncio.timeout(self.limits.client_seconds):
+                await response.prepare(request)
+            while text.left:
+                # Texts take turns, for each waits for its next token alone.
+                line = await self.work(text.next)
+                self.use(name, session)
+                if line:
+                    async with asyncio.timeout(self.limits.client_seconds):
+                        await response.write(line)
+            await response.write_eof()
+        except ConnectionError:
+            pass
+        except Exception as error:
+            # What was sent cannot be taken back; there will be no last line.
+            if not isinstance(error, TimeoutError):
+                logging.exception("%s %s", request.method, request.path)
+            request.transport.abort()
+        finally:
+            self.sessions.pop(name, None)
+        return response
 
     # What a client has to do in time, and what it costs meanwhile.
 
@@ -176,7 +216,7 @@ class Server:
             response = _error(
                 web.HTTPInternalServerError(text="The server failed at this request")
             )
-        if request.transport is not None:
+        if request.transport is not None and not response.prepared:
             await self.send(request, response)
             if "Transfer-Encoding" in request.headers and not request.content.is_eof():
                 # The rest of a body of known length is read, so that its client sees
@@ -221,16 +261,17 @@ class Server:
         finally:
             self.requests -= 1
 
-    async def work(self, function, body):
+    async def work(self, function, *arguments):
         """Runs a function on a thread, off the loop that answers requests."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.pool, function, body)
+        return await loop.run_in_executor(self.pool, function, *arguments)
+
+    def check(self, name, endpoint):
+        if not getattr(self.model, name, None):
+            raise web.HTTPNotFound(text=f"The model has no {endpoint}")
 
     def check_streams(self):
-        if not self.model.streams:
-            raise web.HTTPNotFound(
-                text="The model has no `step`: export it with StreamingModel.export"
-            )
+        self.check("streams", "`step`: export it with StreamingModel.export")
 
     def check_room(self, size=0):
         size += sum(s.stream.state_bytes for s in self.sessions.values())

@@ -34,23 +34,33 @@ class ServedModel:
         # The signatures do not keep its weights alive.
         self.loaded = tf.saved_model.load(path)
         signatures = self.loaded.signatures
-        if "serve" not in signatures:
-            raise SystemExit(f"{path} has no endpoint `serve`: {sorted(signatures)}")
-        self.serve = signatures["serve"]
+        self.serve = signatures.get("serve")
         self.step = signatures.get("step")
         self.initial_state = signatures.get("initial_state")
-        self.streams = None not in (self.step, self.initial_state)
+        self.streams = None not in (self.serve, self.step, self.initial_state)
+        # Those of `export_causal_lm`.
+        self.next = signatures.get("next")
+        self.encode, self.decode = map(signatures.get, ("encode", "decode"))
+        if self.serve is None and self.next is None:
+            raise SystemExit(
+                f"{path} has no endpoint `serve` or `next`: {sorted(signatures)}"
+            )
         self.max_batch, self.max_length = max_batch, max_length
         self.max_outputs = max_outputs
 
-        _, specs = self.serve.structured_input_signature
-        self.inputs = dict(sorted(specs.items()))
-        inputs = self._inputs_type()
-        after = Annotated[int, Meta(ge=0)] | None
+        optional = Annotated[int, Meta(ge=0)] | None
         batch_size = Annotated[int, Meta(ge=1, le=max_batch)]
-        self.predict_request = _decoder(("inputs", inputs))
+        tokens = Annotated[int, Meta(ge=1, le=max_length)]
+        self.text_request = _decoder(
+            ("text", str), ("max_new_tokens", tokens, 100), ("seed", optional, None)
+        )
         self.start_request = _decoder(("batch_size", batch_size, 1))
-        self.step_request = _decoder(("inputs", inputs), ("after", after, None))
+        if self.serve is not None:
+            _, specs = self.serve.structured_input_signature
+            self.inputs = dict(sorted(specs.items()))
+            inputs = self._inputs_type()
+            self.predict_request = _decoder(("inputs", inputs))
+            self.step_request = _decoder(("inputs", inputs), ("after", optional, None))
         # Python holds its lock as long as one call of a parser or writer takes. They
         # take turns, or the loop that answers requests would wait for all of them.
         self.converting = threading.Lock()
@@ -64,6 +74,10 @@ class ServedModel:
     def start(self, body):
         """A `Stream` from its first step on."""
         return Stream(self, self.parse(self.start_request, body or b"{}").batch_size)
+
+    def go_on(self, body):
+        """A `Text`, with nothing added to it yet."""
+        return Text(self, self.parse(self.text_request, body))
 
     def parse(self, decoder, body):
         try:
@@ -144,8 +158,8 @@ class ServedModel:
         return by_name if len(types) > 1 else by_name | next(iter(types.values()))
 
 
-class Stream:
-    """A sequence that arrives piece by piece.
+class Kept:
+    """What is kept of a client between the runs of the model.
 
     Args:
         model: A `ServedModel`.
@@ -155,7 +169,6 @@ class Stream:
     def __init__(self, model, rows):
         self.model, self.rows = model, rows
         self.keep(model.initial_state(batch_size=tf.constant(rows)))
-        self.steps = 0
         self.forget()
 
     def keep(self, state):
@@ -172,6 +185,61 @@ class Stream:
         """Drops the last answer, which then cannot be asked for again."""
         # One value, because a thread may be reading it.
         self.last = None, b""
+
+
+class Text(Kept):
+    """A text that goes on token by token.
+
+    Args:
+        model: A `ServedModel`.
+        request: The text, how many tokens may be added, and a seed.
+    """
+
+    def __init__(self, model, request):
+        _check_size("Length of the text", len(request.text), model.max_length)
+        super().__init__(model, rows=1)
+        texts = tf.constant([request.text.encode()])
+        tokens = model.run(model.encode, {"texts": texts})["tokens"].numpy()
+        if not tokens.size:
+            raise web.HTTPBadRequest(text="The text must have a token at least")
+        # As `keras_nam.models.generate` draws for the first of its texts.
+        (sequence,) = np.random.SeedSequence(request.seed).spawn(1)
+        self.random = np.random.default_rng(sequence)
+        self.left = request.max_new_tokens
+        self.given = tokens
+        # Tokens of which the text was sent, as many as the next ones may lean on, and
+        # those after them, which are no whole text yet.
+        self.sent, self.unsent = tokens[0, -8:].tolist(), []
+
+    def next(self):
+        """Adds a token: a line of JSON, or nothing where it ends no character yet."""
+        inputs = {"tokens": self.given, "uniform": self.random.random(1, "float32")}
+        results = self.model.run(self.model.next, {**inputs, **self.state})
+        self.keep({name: results[name] for name in self.state})
+        self.given, self.left = results["next_tokens"], self.left - 1
+        if results["ended"].numpy()[0]:
+            self.left = 0
+        else:
+            self.unsent += self.given.numpy()[0].tolist()
+        before = self._decode(self.sent)
+        added = self._decode(self.sent + self.unsent)[len(before) :]
+        if self.left and (not added or added.endswith("\ufffd")):
+            return b""
+        self.sent, self.unsent = (self.sent + self.unsent)[-8:], []
+        return orjson.dumps({"text": added, "done": not self.left}) + b"\n"
+
+    def _decode(self, tokens):
+        tokens = np.array([tokens], "int32").reshape(1, -1)
+        (text,) = self.model.decode(tokens=tf.constant(tokens))["texts"].numpy()
+        return text.decode("utf-8", "replace")
+
+
+class Stream(Kept):
+    """A sequence that arrives piece by piece."""
+
+    def __init__(self, model, rows):
+        super().__init__(model, rows)
+        self.steps = 0
 
     def step(self, body):
         """The answer to the next piece, or once more to the last one."""

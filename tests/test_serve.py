@@ -14,12 +14,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import models
+from keras_nam import tokenizers
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 sys.path.append(str(EXAMPLES))
@@ -103,7 +105,7 @@ def read(connection):
 class Stub:
     """What the server asks of a model, without one."""
 
-    streams = True
+    serve = streams = True
 
     def __init__(self, answer=b"{}"):
         self.answer = answer
@@ -139,6 +141,107 @@ def saved_model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(saved_model):
     return served_model.ServedModel(str(saved_model), 64, 4096, 300_000)
+
+
+@pytest.fixture(scope="module", params=["greedy", "bytes"])
+def language_model(request, tmp_path_factory):
+    """A model that takes the best letter or draws bytes, and its folder."""
+    core = layers.NAM(8, num_heads=2, decay="head", return_sequences=True)
+    draw = keras.initializers.RandomNormal(stddev=2.0)
+    tokenizer, temperature = tokenizers.ByteTokenizer(), 1.0
+    if request.param == "greedy":
+        tokenizer, temperature = tokenizers.CharacterTokenizer([*"abcdefgh"]), 0
+    keras.utils.set_random_seed(1)
+    model = models.causal_lm(core, tokenizer, 8, embeddings_initializer=draw)
+    # No mark of the end, so that texts are as long as asked for.
+    end = tokenizer.end_token_id
+    if end is not None:
+        bias = np.eye(tokenizer.vocabulary_size())[end] * -1e4
+        model.get_layer("next_token").bias.assign(bias)
+    path = tmp_path_factory.mktemp("served") / request.param
+    models.export_causal_lm(model, path, temperature=temperature)
+    return model, path
+
+
+def go_on(url, text, **fields):
+    """The text that a server adds, in its pieces."""
+    body = json.dumps({"text": text, **fields}).encode()
+    request = urllib.request.Request(url + "/generate", body)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+        lines = [json.loads(line) for line in response]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    return [line["text"] for line in lines]
+
+
+of_letters = pytest.mark.parametrize("language_model", ["greedy"], indirect=True)
+of_bytes = pytest.mark.parametrize("language_model", ["bytes"], indirect=True)
+
+
+def serving(path):
+    served = served_model.ServedModel(str(path), 64, 4096, 300_000)
+    return listening(served, "--max-sessions", 2)
+
+
+@of_letters
+def test_a_text_is_served_token_by_token(language_model):
+    model, path = language_model
+    with serving(path) as (url, server):
+        for prompt in "ab", "h":
+            pieces = go_on(url, prompt, max_new_tokens=30)
+            assert len(pieces) == 30
+            (expected,) = models.generate(model, [prompt], 30, temperature=0)
+            assert prompt + "".join(pieces) == expected
+        for body in (
+            {"text": 3},
+            {},
+            {"text": "a", "max_new_tokens": 0},
+            {"text": "a", "seed": -1},
+            {"text": "a", "more": 1},
+        ):
+            found, answer = ask(url, "/generate", body)
+            assert (found, list(answer)) == (400, ["error"])
+        assert ask(url, "/generate", {"text": "a" * 4097})[0] == 413
+        assert ask(url, "/predict", {"inputs": [[1]]})[0] == 404
+        assert ask(url, "/sessions")[0] == 404
+
+        # Texts that nobody waits for end, and there are not too many of them.
+        wait_until(lambda: not server.sessions)
+        long = load_test._post("/generate", b'{"text": "a", "max_new_tokens": 4000}')
+        first, second = connect(url, long), connect(url, long)
+        wait_until(lambda: len(server.sessions) == 2)
+        state_bytes = status(url)["session_bytes"]
+        assert first.recv(2**12).startswith(b"HTTP/1.1 200")
+        assert ask(url, "/generate", {"text": "a"})[0] == 429
+        assert status(url)["session_bytes"] == state_bytes
+        first.close()
+        second.close()
+        wait_until(lambda: not server.sessions)
+        assert go_on(url, "a", max_new_tokens=1)
+
+
+@pytest.mark.slow
+@of_letters
+def test_texts_under_load(language_model):
+    _, path = language_model
+    model = load_test.Model(str(path), VOCABULARY_SIZE)
+    with load_test.running(path, "--threads", 1) as (_, url):
+        load = load_test.load(model, url, clients=50, rounds=1, slow=10, hostile=3)
+        report = asyncio.run(asyncio.wait_for(load, 2 * PATIENCE))
+        assert set(report.answers) >= {200, 400}
+        assert set(report.others) <= {"400", "408", "413", "503", "cut off"}
+        wait_until(lambda: not status(url)["sessions"])
+
+
+@pytest.mark.slow
+@of_bytes
+def test_a_text_of_bytes_is_served_as_it_is_generated(language_model):
+    model, path = language_model
+    with serving(path) as (url, _):
+        text = "h\u00e4" + "".join(go_on(url, "h\u00e4", max_new_tokens=30, seed=5))
+        (expected,) = models.generate(model, ["h\u00e4"], 30, seed=5)
+        # Characters that are broken are counted in more than one way.
+        assert text.replace("\ufffd", "") == expected.replace("\ufffd", "")
+        assert ask(url, "/generate", {"text": ""})[0] == 400
 
 
 @pytest.fixture(scope="module")
@@ -455,7 +558,7 @@ sys.path.append({str(EXAMPLES)!r})
 import serve
 
 class Slow:
-    streams = False
+    serve, streams = True, False
     def predict(self, body):
         time.sleep({PATIENCE})
 

@@ -142,8 +142,12 @@ def export_causal_lm(
     - `step` from a dictionary of `"tokens"` and states to one of `"outputs"`, the
         logits, and states, and `initial_state` from a scalar batch size to a dictionary
         of states, see `StreamingModel`;
+    - `next` from a dictionary of `"tokens"`, states and `"uniform"`, float32 numbers
+        of at least 0 and below 1 of shape `(batch,)`, to one of the states,
+        `"next_tokens"` of shape `(batch, 1)`, drawn by those numbers, and `"ended"`,
+        whether they are marks of the end;
     - `encode(texts)` to `"tokens"` of shape `(batch, time)`, as of the tokenizer but
-        without a mark of the end, and `decode(tokens)` to `"texts"`, for `step`.
+        without a mark of the end, and `decode(tokens)` to `"texts"`, for these.
 
     Args:
         model: A model from `causal_lm`.
@@ -203,8 +207,17 @@ def export_causal_lm(
             kept &= tf.cumsum(tf.cast(ended, tf.int32), axis=1) == 0
         return {"texts": tokenizer.decode(tf.ragged.boolean_mask(tokens, kept))}
 
+    def draw_next(inputs):
+        inputs = dict(inputs)
+        uniform = inputs.pop("uniform")
+        results = decoder.reader(inputs)
+        token = decoder.chooser.draw(results.pop("logits"), uniform, **choice)
+        end = -1 if tokenizer.end_token_id is None else tokenizer.end_token_id
+        return {"next_tokens": token[:, None], "ended": token == end, **results}
+
     def encode(texts):
-        return {"tokens": tokenizer.fill_up(_prompt_rows(tokenizer, texts))}
+        rows = _prompt_rows(tokenizer, texts)
+        return {"tokens": rows.to_tensor(tokenizer.pad_token_id)}
 
     strings = keras.InputSpec(shape=(None,), dtype="string", name="texts")
     tokens = keras.InputSpec(shape=(None, None), dtype="int32", name="tokens")
@@ -217,6 +230,12 @@ def export_causal_lm(
     archive.track(tokenizer)
     archive.add_endpoint("generate", go_on, input_signature=[strings, *scalars])
     archive.add_endpoint("encode", encode, input_signature=[strings])
+    uniform = keras.InputSpec(shape=(None,), dtype="float32", name="uniform")
+    archive.add_endpoint(
+        "next",
+        draw_next,
+        input_signature=[{"tokens": tokens, "uniform": uniform, **stream.state_specs}],
+    )
     archive.add_endpoint(
         "decode",
         lambda tokens: {"texts": tokenizer.decode(tokens)},
@@ -295,8 +314,7 @@ class _Chooser(keras.Model):
         def step(state, elements):
             given, uniform = elements
             state = dict(state)
-            logits = ops.where(self.allowed, state.pop("logits"), -np.inf)
-            drawn = _draw(logits / temperature, uniform, top_k, top_p)
+            drawn = self.draw(state.pop("logits"), uniform, temperature, top_k, top_p)
             token = ops.where(given < 0, drawn, given)
             state = self.reader({"tokens": token[:, None], **state})
             return state, token
@@ -304,6 +322,11 @@ class _Chooser(keras.Model):
         sequences = [ops.transpose(given), ops.transpose(uniform)]
         state, tokens = backend.scan(step, state, sequences)
         return {**state, "tokens": ops.transpose(tokens)}
+
+    def draw(self, logits, uniform, temperature, top_k, top_p):
+        """Draws a token that may come next for each row."""
+        logits = ops.where(self.allowed, logits, -np.inf)
+        return _draw(logits / temperature, uniform, top_k, top_p)
 
 
 def _draw(logits, uniform, top_k, top_p):

@@ -160,7 +160,7 @@ class StreamingModel:
                 f"Received: {len(inputs)} tensors"
             )
         inputs = {n: as_tensor(n, x) for n, x in zip(names, inputs, strict=True)}
-        wanted = sorted(self._state_specs)
+        wanted = sorted(self.state_specs)
         if not isinstance(state, dict) or sorted(map(str, state)) != wanted:
             raise ValueError(
                 "Argument `state` must be a dictionary, from `initial_state` or the "
@@ -221,7 +221,7 @@ class StreamingModel:
         """
         archive.track(self.step_model)
         archive.add_endpoint(
-            "step", step, input_signature=[{**inputs, **self._state_specs}]
+            "step", step, input_signature=[{**inputs, **self.state_specs}]
         )
         archive.add_endpoint(
             "initial_state",
@@ -292,7 +292,7 @@ class StreamingModel:
                 f"example a recurrent layer. Received: model={self.model} with layers "
                 f"{[layer.name for layer in self.model.layers]}"
             )
-        self._state_specs = _specs(states)
+        self.state_specs = _specs(states)
         outputs = dict(
             zip(self._output_names(), tree.flatten(clone.output), strict=True)
         )
