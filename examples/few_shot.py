@@ -298,12 +298,15 @@ def print_overlap(kernel, features, labels, data):
     head = ErasingBaseClasses(*kernel.shape[:1])
     head.build(features["train"].shape)
     head.see(features["train"])
-    images, rows = (np.array(ops.nn.normalize(x)) for x in (features["test"], kernel))
+    whitening = ops.convert_to_numpy(head.whitening)
+    images, rows = (
+        ops.convert_to_numpy(ops.nn.normalize(x)) for x in (features["test"], kernel)
+    )
     found = []
     for label in data["novel"]:
         key, *others = images[labels == label]
         nearest = data["base"][int((rows @ key).argmax())]
-        for erased in (key, np.array(head.whitening) @ key):
+        for erased in (key, whitening @ key):
             erased = erased / (erased @ key)
             groups = np.stack(others), images[labels == nearest]
             found.append([(group @ erased).mean() for group in groups])
@@ -424,26 +427,36 @@ def run(arguments, images, labels, seed):
 def summarize(runs):
     """What the table needs of the episodes: sums over those of every seed."""
     summary = {}
-    for (shots, name), result in runs[0].items():
+    for shots, name in runs[0]:
         parts = [np.array(r[shots, name]["episodes"]) for r in runs]
         references = [np.array(r[shots, REFERENCE]["episodes"]) for r in runs]
-        more = [part - other for part, other in zip(parts, references, strict=True)]
+        # The areas of the same episodes.
+        more = [x[:, 0] - y[:, 0] for x, y in zip(parts, references, strict=True)]
         summary[f"{shots} shot, {name}"] = {
             "episodes": [len(part) for part in parts],
-            **{
-                key: {
-                    measure: [_moments(part[:, i]) for part in values]
-                    for i, measure in enumerate(MEASURES)
-                }
-                for key, values in (("mean", parts), (f"less {REFERENCE}", more))
+            "mean": {
+                measure: [_moments(part[:, i]) for part in parts]
+                for i, measure in enumerate(MEASURES)
             },
+            f"less {REFERENCE}": [_moments(x) for x in more],
+            "curve": mean_curve([r[shots, name]["curve"] for r in runs]),
             **{
                 key: np.mean([r[shots, name][key] for r in runs], axis=0).tolist()
-                for key in result
-                if key != "episodes"
+                for key in ("confusion", "AUROC", "FPR95")
             },
         }
     return summary
+
+
+def mean_curve(curves):
+    """Means over seeds of both accuracies, where one is as many times the other."""
+    means = np.zeros((2, len(GRID)))
+    for novel in np.array(curves):
+        end = np.flatnonzero(novel)[-1] + 1
+        base, novel = GRID[:end][::-1], novel[:end][::-1]
+        share = base / (base + novel)
+        means += [np.interp(GRID, share[::-1], x[::-1]) for x in (base, novel)]
+    return np.round(means / len(curves), 4).tolist()
 
 
 def _moments(values):
@@ -470,7 +483,7 @@ def table_rows(summary):
     yield "|---" * len(columns) + "|"
     for name, result in summary.items():
         counts, means = result["episodes"], result["mean"]
-        less = result[f"less {REFERENCE}"]["area"]
+        less = result[f"less {REFERENCE}"]
         seeds = [100 * mean for mean, _ in less]
         area, *cells = (
             "{:.1f} ± {:.1f}".format(*pooled_interval(means[measure], counts))
@@ -506,14 +519,16 @@ def plot_curves(summary, path):
         for name in (n for n in names if n in HEADS):
             result = summary[f"{shots} shot, {name}"]
             style = "--" if name.startswith("cosine") else "-"
-            (line,) = axes.plot(
-                100 * GRID, 100 * np.array(result["curve"]), style, label=name
-            )
+            base, novel = 100 * np.array(result["curve"])
+            (line,) = axes.plot(base, novel, style, label=name)
             point = [
                 np.mean([mean for mean, _ in result["mean"][f"accuracy on {group}"]])
                 for group in ("base", "novel")
             ]
             axes.plot(*(100 * np.array(point)), "o", color=line.get_color())
+        # Nobody wants to know the one group alone.
+        axes.set_xlim(left=0.6 * base.max())
+        axes.set_ylim(bottom=0.6 * novel.max())
         axes.set_xlabel("accuracy on base classes (%)")
         axes.set_ylabel("accuracy on novel classes (%)")
         axes.set_title(f"{shots} example(s) of a novel class")
@@ -528,7 +543,7 @@ def plot_confusion(summary, path):
 
     by_shots = shots_and_names(summary)
     figure = Figure(figsize=(5 * len(by_shots), 4.6), layout="constrained")
-    grid = figure.subplots(1, len(by_shots), squeeze=False)[0]
+    grid = figure.subplots(1, len(by_shots), squeeze=False, sharey=True)[0]
     for axes, (shots, names) in zip(grid, by_shots.items(), strict=True):
         names = [name for name in names if name in HEADS]
         confusions = np.array(
@@ -540,10 +555,10 @@ def plot_confusion(summary, path):
             bars = axes.barh(places, 100 * values, 0.38, label=label)
             axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
         axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("queries answered with the other group (%)")
         axes.set_title(f"{shots} example(s) of a novel class")
+    axes.invert_yaxis()
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2
     )
