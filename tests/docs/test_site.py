@@ -18,6 +18,18 @@ NAMES = [
     for package in sorted(set(keras_nam.__all__) - {"__version__"})
     for name in sorted(getattr(keras_nam, package).__all__)
 ]
+# What tutorials say of their outputs.
+CLAIMS = {
+    "export": r"6 2 9 5 1 4 1 3.*6 2 9 5 1 4 1 3.*_ 3 1 4 _ 4 1 3 E",
+    "language-model": r"with decay: 0\.\d+ bits at first, 0\.\d+ at last\s+"
+    r"without: 0\.\d+ bits at first, [1-9]\.\d+ at last",
+    "lstm-to-memory": r"20 \{'LSTM': 0, 'NAM-TM': (9\d|100)\}",
+    "masked-words": r"'masked_perplexity': [3-6]\.",
+    "own-layer": r"\sTrue\s.*(0\.9\d|1\.0)\].*\sTrue\s",
+    "presets": r"right: True.*200 digits: 100 %.*200 digits: 0 %",
+    "search": r"3 of 3 trials are complete",
+    "teach": r"the five others: 0\.0 %.*the five others: [7-9]\d\.\d %",
+}
 
 
 class Page(HTMLParser):
@@ -27,8 +39,11 @@ class Page(HTMLParser):
         super().__init__()
         self.path = path
         self.text = path.read_text()
-        self.links, self.loaded, self.anchors = [], [], {""}
+        self.links, self.loaded, self.anchors, self.words = [], [], {""}, ""
         self.feed(self.text)
+
+    def handle_data(self, data):
+        self.words += data
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
@@ -90,6 +105,12 @@ def test_equations_are_rendered(pages):
     for page in pages.values():
         assert 'class="arithmatex"' not in page.text
     assert "<math" in pages["/api/layers/NAMTM/index.html"].text
+
+
+@pytest.mark.parametrize("tutorial", CLAIMS)
+def test_tutorials_give_what_they_say(pages, tutorial):
+    words = pages[f"/tutorials/{tutorial}/index.html"].words
+    assert re.search(CLAIMS[tutorial], words, re.DOTALL)
 
 
 def test_figures_of_tutorials_are_made(pages):
