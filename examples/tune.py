@@ -28,13 +28,16 @@ import numpy as np
 
 from keras_nam import datasets
 from keras_nam import models
+from keras_nam import tokenizers
 from keras_nam import tuning
 
 DIGIT_TASKS = ["reverse", "copy", "repeated_copy", "reduction", "addition"]
 DIGIT_TASKS += ["arithmetic"]
 IMAGE_TASKS = ["glyphs", "digits"]
-TASKS = [*DIGIT_TASKS, "dyck", "listops", *IMAGE_TASKS]
+TEXT_TASKS = ["sentences"]
+TASKS = [*DIGIT_TASKS, "dyck", "listops", *IMAGE_TASKS, *TEXT_TASKS]
 MODELS = {
+    "causal_lm": tuning.HyperCausalLM,
     "namtm": tuning.HyperNAMTM,
     "lsam": tuning.HyperLSAM,
     "transformer": tuning.HyperNAMTransformer,
@@ -49,6 +52,7 @@ TUNERS = {
 }
 # What a grid is made of unless it is said: few values, or it never ends.
 GRIDS = {
+    "causal_lm": ["memory", "softmax_every"],
     "namtm": ["num_tapes", "length_curriculum", "mask_padding"],
     "lsam": ["num_heads", "length_curriculum", "mask_padding"],
     "transformer": ["attention", "positions", "length_curriculum"],
@@ -57,6 +61,8 @@ GRIDS = {
 }
 # The lengths of expressions that a model is trained on, chosen by, and tested on.
 LISTOPS_LENGTHS = {"id": (5, 30), "longer": (31, 60), "far": (61, 120)}
+# The bytes of context that a language model is trained on, chosen by, and tested on.
+TEXT_LENGTHS = {"id": 128, "ood": 512, "far": 2048}
 BATCH_SIZE = 128
 EVALUATION_ROWS = 256
 DEFAULT_TRIALS = 20
@@ -97,6 +103,29 @@ def load_sequences(task, rows, seed):
     return data, groups
 
 
+def load_texts(rows, seed):
+    """Returns the arguments of `search`, and groups of rows to test on, of bytes."""
+    sentences = datasets.generated_sentences(5 * rows + 2_000, seed=seed)
+
+    def load(sentences, length):
+        text = "\n".join(sentences)
+        tokenizer = tokenizers.ByteTokenizer()
+        count = len(text.encode()) // length + 2
+        # One batch of all rows.
+        dataset = datasets.packed_language_dataset([text], tokenizer, length, count)
+        inputs, targets, weights = next(iter(dataset))
+        return tuple(np.array(x) for x in (inputs["tokens"], targets, weights))
+
+    inputs, targets, weights = (
+        x[:rows] for x in load(sentences[:-2_000], TEXT_LENGTHS["id"])
+    )
+    held_out, test = sentences[-2_000:-1_000], sentences[-1_000:]
+    data = {"x": inputs, "y": targets, "sample_weight": weights}
+    data["validation_data"] = load(held_out, TEXT_LENGTHS["id"])
+    data["longer_data"] = load(held_out, TEXT_LENGTHS["ood"])
+    return data, {name: load(test, length) for name, length in TEXT_LENGTHS.items()}
+
+
 def load_images(task, seed):
     """Returns the arguments of `search`, and a group of images to test on.
 
@@ -134,6 +163,13 @@ def make_hypermodel(name, task, data, steps, epochs, seed):
             num_ways=ways,
             epochs=epochs,
             episodes_per_epoch=max(8, 8 * steps // epochs),
+            seed=seed,
+        )
+    if name == "causal_lm":
+        return tuning.HyperCausalLM(
+            tokenizers.ByteTokenizer(),
+            epochs=epochs,
+            rows_per_epoch=max(1, BATCH_SIZE * steps // epochs),
             seed=seed,
         )
     sizes = {"vocabulary_size": 11 if task == "dyck" else 16}
@@ -179,7 +215,8 @@ def make_tuner(arguments, hypermodel, objective, folder):
 def get_objective(arguments, hypermodel):
     if arguments.objective is None:
         return hypermodel.objective
-    direction = "min" if arguments.objective.endswith("loss") else "max"
+    smaller = arguments.objective.endswith(("loss", "perplexity"))
+    direction = "min" if smaller else "max"
     return keras_tuner.Objective(arguments.objective, direction)
 
 
@@ -237,11 +274,15 @@ def train_best(tuner, hypermodel, data, groups, folder):
 
 
 def print_measures(measures):
-    names = [n for n in next(iter(measures.values())) if n.endswith("accuracy")]
-    print("\n| in percent | " + " | ".join(names) + " |")
+    first = next(iter(measures.values()))
+    names = [n for n in first if n.endswith(("accuracy", "perplexity"))]
+    print("\n| accuracies in percent | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")
     for group, values in measures.items():
-        cells = (f"{100 * values[name]:.1f}" for name in names)
+        cells = (
+            f"{(100 if name.endswith('accuracy') else 1) * values[name]:.1f}"
+            for name in names
+        )
         print(f"| {group} | " + " | ".join(cells) + " |")
 
 
@@ -280,7 +321,9 @@ def parse_arguments():
     )
     parser.add_argument("--tuner", choices=list(TUNERS), default="random")
     parser.add_argument("--model", choices=list(MODELS), default="namtm")
-    parser.add_argument("--task", choices=TASKS, help="default: reverse, or glyphs")
+    parser.add_argument(
+        "--task", choices=TASKS, help="default: reverse, glyphs or sentences"
+    )
     parser.add_argument(
         "--trials",
         type=int,
@@ -319,8 +362,13 @@ def parse_arguments():
     arguments = parser.parse_args()
     arguments.set = dict(arguments.set)
     is_few_shot = arguments.model == "few_shot"
-    arguments.task = arguments.task or ("glyphs" if is_few_shot else "reverse")
-    if is_few_shot != (arguments.task in IMAGE_TASKS):
+    is_language = arguments.model == "causal_lm"
+    default = "glyphs" if is_few_shot else "sentences" if is_language else "reverse"
+    arguments.task = arguments.task or default
+    if (is_few_shot, is_language) != (
+        arguments.task in IMAGE_TASKS,
+        arguments.task in TEXT_TASKS,
+    ):
         parser.error(f"--model {arguments.model} has no task {arguments.task}")
     if arguments.task == "listops" and arguments.model != "transformer":
         parser.error("--task listops has one class per row: --model transformer")
@@ -344,7 +392,10 @@ def main():
         data, groups = load_images(arguments.task, arguments.seed)
     else:
         rows = min(51_200, max(1000, BATCH_SIZE * arguments.steps))
-        data, groups = load_sequences(arguments.task, rows, arguments.seed)
+        if arguments.model == "causal_lm":
+            data, groups = load_texts(min(rows, 10_000), arguments.seed)
+        else:
+            data, groups = load_sequences(arguments.task, rows, arguments.seed)
 
     def make(steps):
         return make_hypermodel(

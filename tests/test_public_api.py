@@ -105,6 +105,7 @@ NAMES = {
         "WordTokenizer",
     ],
     "tuning": [
+        "HyperCausalLM",
         "HyperFewShot",
         "HyperIBERT",
         "HyperLSAM",

@@ -6,6 +6,7 @@ Keras Tuner is an optional package, so the names are imported on their first use
 from keras_nam.optional import imported_on_use
 
 _MODULES = {
+    "HyperCausalLM": "causal_lm",
     "HyperFewShot": "few_shot",
     "HyperIBERT": "ibert",
     "HyperLSAM": "lsam",
@@ -21,6 +22,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "HyperCausalLM",
     "HyperFewShot",
     "HyperIBERT",
     "HyperLSAM",

@@ -116,6 +116,13 @@ class HyperSequenceModel(keras_tuner.HyperModel):
         kind = "sequence_accuracy" if self.num_classes is None else "accuracy"
         return keras_tuner.Objective(f"val_longer_{kind}", "max")
 
+    @property
+    def measures(self):
+        """The metrics, as arguments of `keras.Model.compile`."""
+        if self.num_classes is None:
+            return {"weighted_metrics": [SequenceAccuracy(), "accuracy"]}
+        return {"metrics": ["accuracy"]}
+
     def make_model(self, hp):
         """Returns a `keras.Model` for the hyperparameters `hp`, not yet compiled."""
         raise NotImplementedError
@@ -137,14 +144,11 @@ class HyperSequenceModel(keras_tuner.HyperModel):
             weight_decay=hp.Choice("weight_decay", [0.0, 1e-4, 1e-2], default=0.0),
             global_clipnorm=hp.Choice("clip_norm", [0.1, 0.3, 1.0], default=1.0),
         )
-        measures = {"metrics": ["accuracy"]}
-        if self.num_classes is None:
-            measures = {"weighted_metrics": [SequenceAccuracy(), "accuracy"]}
         model.compile(
             optimizer,
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             jit_compile=self.jit_compile,
-            **measures,
+            **self.measures,
         )
         # So that Hyperband, which goes on with the weights of an earlier trial, goes
         # on with its moments and its learning rate as well.

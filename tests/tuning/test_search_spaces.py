@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_nam import baselines
 from keras_nam import datasets
+from keras_nam import layers
 from keras_nam import models
+from keras_nam import tokenizers
 from keras_nam import tuning
 
 keras_tuner = pytest.importorskip("keras_tuner")
@@ -173,6 +176,51 @@ def test_a_classifier_is_searched_for_accuracy():
     x, y = np.random.randint(1, 16, (64, 12)), np.arange(64) % 10
     history = space.fit(hp, space.build(hp), x, y, longer_data=(x, y))
     assert "val_longer_accuracy" in history.history
+
+
+LETTERS = tokenizers.CharacterTokenizer([*"abcdefgh"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ({"decay": "channel"}, [layers.NAMAttention] * 2),
+        (
+            {"memory": "gated_delta_net", "softmax_every": 2},
+            [layers.GatedDeltaNet, baselines.RotaryAttention],
+        ),
+    ],
+)
+def test_language_models_are_searched_for_perplexity(values, kinds):
+    space = tuning.HyperCausalLM(LETTERS, epochs=2, rows_per_epoch=64)
+    assert space.objective.name == "val_longer_masked_perplexity"
+    assert space.objective.direction == "min"
+    hp = hyperparameters(**values)
+    model = space.build(hp)
+    assert ("window" in hp) == ("softmax_every" in values)
+    assert ("decay" in hp) == ("memory" not in values)
+    blocks = [model.get_layer(f"block_{i}").attention_layer for i in range(2)]
+    assert [type(attention) for attention in blocks] == kinds
+    dataset = datasets.packed_language_dataset(["abcdefgh" * 99], LETTERS, 12, 99)
+    ((inputs, targets, weights),) = dataset
+    rows = [np.array(x) for x in (inputs["tokens"], targets, weights)]
+    longer = tuple(np.reshape(x[:66], (33, 24)) for x in rows)
+    history = space.fit(hp, model, *rows, longer_data=longer).history
+    expected = model.evaluate(*longer[:2], sample_weight=longer[2], verbose=0)
+    np.testing.assert_allclose(history[space.objective.name][-1], expected[1], 1e-4)
+    assert models.generate(model, ["ab"], 3)[0].startswith("ab")
+
+
+def test_the_space_of_language_models():
+    found = names(tuning.HyperCausalLM(LETTERS))
+    assert {"window", "decay", "tie_embeddings"} < set(found)
+    assert not {"loss_on_answer_only", "mask_padding", *CURRICULUM} & set(found)
+    with pytest.raises(FailedTrialError, match="must be divisible by"):
+        tuning.HyperCausalLM(LETTERS).build(hyperparameters(num_heads=3))
+    with pytest.raises(ValueError, match=r"`padding_token`.*Received"):
+        tuning.HyperCausalLM(LETTERS, padding_token=0)
+    with pytest.raises(ValueError, match="`tokenizer` must be"):
+        tuning.HyperCausalLM(16)
 
 
 def test_the_loss_counts_answers_only_or_all():

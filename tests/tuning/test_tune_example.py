@@ -99,3 +99,16 @@ def test_images_of_validation_and_test_are_apart(example):
     train = pictures(data["images"], data["labels"])
     assert not train & pictures(*validation)
     assert not (train | pictures(*validation)) & pictures(*test)
+
+
+@pytest.mark.slow
+def test_a_language_model_is_searched_for(run, tmp_path, capsys, example, monkeypatch):
+    lengths = {"id": 16, "ood": 32, "far": 64}
+    monkeypatch.setattr(example, "TEXT_LENGTHS", lengths)
+    small = ["width=64", "num_heads=2", "num_layers=1", "batch_size=32"]
+    grid = ["--steps", "2", "--epochs", "1", "--tuner", "grid", "--tune", "memory"]
+    assert run("--model", "causal_lm", *grid, "--set", *small) == 0
+    assert "| far | " in capsys.readouterr().out
+    measures = json.loads((tmp_path / "measures.json").read_text())
+    assert list(measures) == list(lengths)
+    assert 1 < measures["far"]["masked_perplexity"] < 400
