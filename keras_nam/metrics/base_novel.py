@@ -31,8 +31,8 @@ def base_novel_curve(y_true, scores, num_novel_classes):
     ```python
     scores = [[0.9, 0.2, 0.4], [0.1, 0.6, 0.7], [0.5, 0.1, 0.8], [0.6, 0.0, 0.4]]
     bias, base, novel = keras_nam.metrics.base_novel_curve([0, 1, 2, 2], scores, 1)
-    base  # [1.0, 0.5, 0.5, 0.5, 0.0]
-    novel  # [0.0, 0.0, 0.5, 0.5, 1.0]
+    base  # [1.0, 1.0, 0.5, 0.5, 0.0]
+    novel  # [0.0, 0.5, 0.5, 1.0, 1.0]
     ```
 
     Raises:
