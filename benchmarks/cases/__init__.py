@@ -4,6 +4,7 @@ from benchmarks.cases import attention
 from benchmarks.cases import demo
 from benchmarks.cases import encoders
 from benchmarks.cases import feedback
+from benchmarks.cases import language
 from benchmarks.cases import memories
 from benchmarks.cases import scans
 from benchmarks.cases import streams
@@ -15,6 +16,7 @@ __all__ = [
     "demo",
     "encoders",
     "feedback",
+    "language",
     "memories",
     "scans",
     "streams",

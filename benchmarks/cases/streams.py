@@ -12,6 +12,19 @@ from keras_nam.models import token_tagger
 CORES = {"NAM": layers.NAM, "LSAM": layers.LSAM, "NAMTM": layers.NAMTM}
 
 
+def step_after(model, tokens, past):
+    """A step of a model that was fed with so many tokens."""
+    streaming = StreamingModel(model)
+    advance = tf.function(streaming, reduce_retracing=True)
+    state = streaming.initial_state(len(tokens))
+    for start in range(0, past, 1000):
+        piece = tokens[:, start : min(start + 1000, past)]
+        _, state = advance(tf.constant(piece), state)
+    token = tf.constant(tokens[:, :1])
+    step = tf.function(streaming)
+    return lambda: step(token, state)[0].numpy().sum()
+
+
 @case
 def stream(batch=1, width=128, heads=4, early=10, late=100_000):
     """Single steps after `early` and after `late` steps, which were fed in pieces.
@@ -34,21 +47,10 @@ def stream(batch=1, width=128, heads=4, early=10, late=100_000):
                 last[:, 0], model(tokens[:, :6])[:, -1], atol=1e-5
             )
 
-    def step_after(core, past):
-        streaming = StreamingModel(make(core))
-        advance = tf.function(streaming, reduce_retracing=True)
-        state = streaming.initial_state(batch)
-        for start in range(0, past, 1000):
-            piece = tokens[:, start : min(start + 1000, past)]
-            _, state = advance(tf.constant(piece), state)
-        token = tf.constant(tokens[:, :1])
-        step = tf.function(streaming)
-        return lambda: step(token, state)[0].numpy().sum()
-
     contenders = {}
     for name, core in CORES.items():
         for past in (early, late):
             contenders[f"{name} after {past}"] = lambda core=core, past=past: (
-                step_after(core, past)
+                step_after(make(core), tokens, past)
             )
     return Case(check, contenders)
