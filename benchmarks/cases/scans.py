@@ -8,6 +8,7 @@ from keras import ops
 
 from benchmarks.case import Case
 from benchmarks.case import case
+from benchmarks.peers import flash_linear_attention
 from benchmarks.steps import graph_and_xla
 from benchmarks.steps import keras_step
 from benchmarks.steps import torch_step
@@ -55,6 +56,19 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
                 outputs.append(memory_read(memory, arguments["query"][:, t]))
             found, _ = memory_scan(**arguments)
             np.testing.assert_allclose(found, np.stack(outputs, 1), atol=1e-5)
+            try:
+                theirs = fla(member)(
+                    *_tensors(_family_arrays(2, 64, heads, dim).values())
+                )
+            except (ImportError, KeyError):
+                continue
+            ours, _ = memory_scan(
+                **_arguments(member, _family_arrays(2, 64, heads, dim))
+            )
+            np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+
+    def fla(member):
+        return flash_linear_attention.family_reference(member)
 
     def step(member, jit_compile):
         arrays = _family_arrays(batch, length, heads, dim)
@@ -72,6 +86,11 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
     contenders = {}
     for member in ["DeltaNet", *(x for x in FAMILY if x != "DeltaNet")]:
         contenders |= graph_and_xla(member, functools.partial(step, member))
+    arrays = _family_arrays(batch, length, heads, dim)
+    for member in flash_linear_attention.FAMILY:
+        contenders[f"fla {member}"] = lambda member=member: torch_step(
+            fla(member), *arrays.values()
+        )
     return Case(check, contenders)
 
 
@@ -176,12 +195,10 @@ def _step_by_step(query, key, value, gate):
 
 
 def _fla(query, key, value, beta):
-    from benchmarks.peers.flash_linear_attention import chunk_reference
-
     length = query.shape[1]
     if length % 32:
         raise ValueError("the reference takes whole chunks of 32 only")
-    return chunk_reference(query, key, value, beta)
+    return flash_linear_attention.chunk_reference(query, key, value, beta)
 
 
 def _tensors(arrays):
