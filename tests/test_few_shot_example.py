@@ -74,6 +74,17 @@ def test_what_is_taught_is_what_an_episode_has(head):
     )
 
 
+def test_closed_gates_erase_nothing():
+    head = build(few_shot.ErasingWhereAnswered(**SIZES))
+    before = np.array(head.class_memory())[:6]
+    head.learn(KEYS, LABELS)
+    assert np.abs(np.array(head.class_memory())[:6] - before).max() > 1e-3
+    head.reset()
+    few_shot.fix_gate(head.eraser, 0.0)
+    head.learn(KEYS, LABELS)
+    np.testing.assert_allclose(head.class_memory()[:6], before, atol=1e-5)
+
+
 def test_intervals_of_pooled_seeds():
     seeds = np.random.default_rng(0).normal(size=(3, 40))
     moments = [(x.mean(), x.std()) for x in seeds]
