@@ -41,6 +41,7 @@ def mixers(width, heads):
             heads, width // heads, use_erase=True, decay="head"
         ),
         "gated_delta_net": lambda: layers.GatedDeltaNet(heads, width // heads),
+        "window": lambda: baselines.RotaryAttention(heads, width // heads, window=128),
         "rotary": lambda: baselines.RotaryAttention(heads, width // heads),
         "lstm": lambda: layers.LSTMEncoder(width, bidirectional=False),
     }
