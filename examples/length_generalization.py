@@ -31,8 +31,10 @@ from keras_nam import models
 from keras_nam import visualization
 from keras_nam.models.presets import save_preset
 from keras_nam.models.recipes import BATCH_SIZE
+from keras_nam.models.recipes import MODEL
 from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
+from keras_nam.models.recipes import build_machine
 from keras_nam.models.recipes import rows_of
 
 SCRIPT = "examples/length_generalization.py"
@@ -47,6 +49,7 @@ QUESTIONS = {
     "repeated_copy": ["314", "159", "265"],
     "reduction": ["30010405"],
     "dyck": ["[({<>"],
+    "associative_recall": ["k1", "v5", "k2", "v9", "k2", "k1"],
 }
 
 
@@ -57,8 +60,10 @@ def build_model(name, recipe):
     if name == "lstm":
         layers = [keras.layers.LSTM(width, return_sequences=True) for _ in range(2)]
         return models.token_tagger(layers, tokens, width, name="lstm")
+    if name == arguments.get("machine", "namtm"):
+        return build_machine(**arguments)
     if name == "namtm":
-        return models.namtm_tagger(**arguments)
+        return models.namtm_tagger(**MODEL | {"vocabulary_size": tokens})
     if name == "lsam":
         sizes = {"width": width, "num_heads": 4, "intermediate_dim": 4 * width}
         return models.lsam_tagger(tokens, **sizes)
@@ -79,9 +84,13 @@ def train(model, task, steps, recipe, seed, jit_compile):
         order = np.maximum(order, np.arange(count) / count)
     order = np.argsort(order, kind="stable")
     weight = answers[order] if recipe.loss_on_answer else None
-    schedule = keras.optimizers.schedules.ExponentialDecay(
-        recipe.learning_rate, DECAY_STEPS, 0.98, staircase=True
-    )
+    schedules = keras.optimizers.schedules
+    if recipe.cosine:
+        schedule = schedules.CosineDecay(recipe.learning_rate, steps)
+    else:
+        schedule = schedules.ExponentialDecay(
+            recipe.learning_rate, DECAY_STEPS, 0.98, staircase=True
+        )
     model.compile(
         keras.optimizers.Adam(schedule, global_clipnorm=recipe.clip),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -136,7 +145,9 @@ def write_preset(task, model, recipe, seed, sharpness, accuracies):
         "accuracy": accuracies,
         "version": keras_nam.__version__,
     }
-    arguments = {**recipe.model_arguments(), "sharpness": sharpness}
+    arguments = recipe.model_arguments()
+    if sharpness is not None:
+        arguments["sharpness"] = sharpness
     save_preset(task, model, arguments, card)
 
 
@@ -171,11 +182,13 @@ def plot_accuracy(results, task, path):
 
 def plot_heads(model, task, question, out):
     tokens = datasets.encode_question(task, *question)
-    trajectory = visualization.trajectory(model, tokens[None])
     labels = datasets.decode(tokens[None], task)[0].split()
-    for name in ("tape_heads", "head_entropy"):
-        figure = getattr(visualization, f"plot_{name}")(trajectory, tokens=labels)
-        figure.savefig(out / f"{name}.png", dpi=150)
+    machines = [x for x in model.layers if isinstance(x, keras_nam.layers.NAMTM)]
+    for layer in machines:
+        trajectory = visualization.trajectory(model, tokens[None], layer)
+        for name in ("tape_heads", "head_entropy"):
+            figure = getattr(visualization, f"plot_{name}")(trajectory, tokens=labels)
+            figure.savefig(out / f"{layer.name}_{name}.png", dpi=150)
 
 
 def answer_in_new_process(exported, task, question):
@@ -192,7 +205,9 @@ def parse_arguments():
     )
     parser.add_argument("--task", choices=list(RECIPES), default="reverse")
     parser.add_argument(
-        "--model", choices=["namtm", "lsam", "nam", "lstm"], default="namtm"
+        "--model",
+        choices=["namtm", "lsam", "nam", "lstm"],
+        help="default: the machine of the recipe",
     )
     parser.add_argument("--steps", type=int, help="default: by task")
     parser.add_argument("--seed", type=int, default=0)
@@ -201,7 +216,7 @@ def parse_arguments():
         "--published", action="store_true", help="the papers' recipe and machine"
     )
     parser.add_argument(
-        "--preset", action="store_true", help="put the NAM-TM into the package"
+        "--preset", action="store_true", help="put the machine into the package"
     )
     parser.add_argument(
         "--ask", nargs="+", metavar="DIGITS", help="what to ask the exported model"
@@ -219,8 +234,14 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    task, name, seed = arguments.task, arguments.model, arguments.seed
-    recipe = PUBLISHED if arguments.published else RECIPES[task]
+    task, seed = arguments.task, arguments.seed
+    recipe = RECIPES[task]
+    if arguments.published:
+        tokens = recipe.model_arguments()["vocabulary_size"]
+        published = {**PUBLISHED.model, "vocabulary_size": tokens}
+        recipe = PUBLISHED._replace(model=published)
+    machine = recipe.model.get("machine", "namtm")
+    name = arguments.model or machine
     steps = arguments.steps or recipe.steps
     out = arguments.out / f"{task}-{name}"
     out.mkdir(parents=True, exist_ok=True)
@@ -235,16 +256,17 @@ def main():
         # Every length is a new shape, which is not worth compiling for one pass.
         trained.compile(jit_compile=False)
         copies = {contender: trained}
+        is_preset = arguments.preset and contender == machine
+        sharpness = None
         if contender == "namtm":
             rows = datasets.load_task(
                 task, num_examples=ROWS, seed=seed, **rows_of(task, "ood")
             )
             sharpness = models.choose_sharpness(trained, *rows)
-            if arguments.preset:
-                # What is measured is what the preset holds.
-                trained.set_weights(
-                    [w.astype("float16") for w in trained.get_weights()]
-                )
+        if is_preset:
+            # What is measured is what the preset holds.
+            trained.set_weights([w.astype("float16") for w in trained.get_weights()])
+        if sharpness is not None:
             trained = models.with_sharpness(trained, sharpness)
             copies[f"namtm, sharpness {sharpness:g}"] = trained
         for label, copy in copies.items():
@@ -255,7 +277,7 @@ def main():
             }
         if contender == name:
             model = trained
-        if contender == "namtm" and arguments.preset:
+        if is_preset:
             accuracies = results[label]["accuracy"]
             write_preset(task, model, recipe, seed, sharpness, accuracies)
 
@@ -270,7 +292,7 @@ def main():
     model.save(out / "model.keras")
     model.export(out / "saved_model", verbose=False)
     print(f"Saved to {out}:", ", ".join(sorted(p.name for p in out.iterdir())), "\n")
-    if task != "dyck":
+    if task not in ("dyck", "associative_recall"):
         answer_in_new_process(out / "saved_model", task, question)
 
 

@@ -2,9 +2,9 @@
 
     python examples/playground.py --port 8000
 
-The page needs no network but this server: a question of any length, the answer, and,
-for questions that are not too long, the heads moving over the tapes step by step. What
-it needs is in `pip install "keras-nam[serve]"`.
+The page needs no network but this server: a question of any length, the answer, and, of
+machines with tapes and questions that are not too long, the heads moving over the tapes
+step by step. What it needs is in `pip install "keras-nam[serve]"`.
 
     GET /            the page
     GET /presets     {"copy": {"question": "31415", "help": "..."}, ...}
@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from aiohttp import web
 
 from keras_nam import datasets
+from keras_nam import layers
 from keras_nam import models
 from keras_nam import visualization
 
@@ -44,6 +45,11 @@ EXAMPLES = {
         ("dyck", "([<>{", "Brackets; those left open are closed."),
         ("addition", "95 + 7", "A sum."),
         ("arithmetic", "7, 95", "Two numbers; the next of their progression follows."),
+        (
+            "associative_recall",
+            "k1 v5 k2 v9 k1 v7 k2 k1",
+            "Keys, each with a value, and then keys whose latest value is asked for.",
+        ),
     ]
 }
 
@@ -60,14 +66,21 @@ def answer(preset, question):
         return result
     tokens = datasets.decode(inputs, task)[0].split()
     said = datasets.decode(machine.model(inputs).numpy().argmax(-1), task)[0].split()
-    seen = visualization.trajectory(machine.model, inputs)
-    tapes = [
-        {
-            **{h: seen[f"{h}_position"][0, :, i].argmax(-1).tolist() for h in HEADS},
-            **{f"{h}_gate": seen[f"{h}_gate"][0, :, i].tolist() for h in HEADS},
-        }
-        for i in range(seen["read_position"].shape[2])
-    ]
+    machines = [x for x in machine.model.layers if isinstance(x, layers.NAMTM)]
+    if not machines:
+        return result
+    tapes = []
+    for layer in machines:
+        seen = visualization.trajectory(machine.model, inputs, layer)
+        tapes += [
+            {
+                **{
+                    h: seen[f"{h}_position"][0, :, i].argmax(-1).tolist() for h in HEADS
+                },
+                **{f"{h}_gate": seen[f"{h}_gate"][0, :, i].tolist() for h in HEADS},
+            }
+            for i in range(layer.cell.num_tapes)
+        ]
     answers = [
         symbol if weight else ""
         for symbol, weight in zip(said, is_answer[0], strict=True)

@@ -28,12 +28,18 @@ def namtm_tagger(
     name="namtm_tagger",
     sharpness=1.0,
     sharpen_training=False,
+    num_layers=1,
 ):
     """Builds the NAM-TM sequence model of the paper as a functional model.
 
     The tokens are embedded, projected and normalised, run through one `NAMTM` layer,
     normalised again, and mapped to logits after a ReLU. There is no residual
     connection: all that reaches an output has been read from a tape.
+
+    The controller of a layer sees its inputs, and never what the layer reads. With
+    `num_layers=2`, that of a second layer sees what the first one read, so that the
+    machine can do what depends on it, as to hand on a carry; what it reads itself is
+    added to that: `x + NAMTM(norm(x))`.
 
     Args:
         vocabulary_size: Positive integer, the number of tokens.
@@ -53,6 +59,7 @@ def namtm_tagger(
         sharpness: Positive number, how sharp the heads are outside of training, see
             `keras_nam.layers.NAMTM`. 1, as in the paper, leaves them as they are.
         sharpen_training: Boolean. Whether `sharpness` acts in training as well.
+        num_layers: Positive integer, the number of `NAMTM` layers. In the paper 1.
 
     Returns:
         A `keras.Model` from integer tokens of shape `(batch, time)`, of any length, to
@@ -77,6 +84,7 @@ def namtm_tagger(
     width = check_integer("width", 2 * paper_width if width is None else width)
     embedding_dropout = check_rate("embedding_dropout", embedding_dropout)
     dropout = check_rate("dropout", dropout)
+    num_layers = check_integer("num_layers", num_layers)
 
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = TokenEmbedding(
@@ -88,21 +96,27 @@ def namtm_tagger(
     )(tokens)
     x = keras.layers.Dense(width, name="projection")(x)
     x = keras.layers.Dropout(embedding_dropout, name="embedding_dropout")(x)
-    x = keras.layers.LayerNormalization(epsilon=EPSILON, name="input_norm")(x)
-    x = NAMTM(
-        width,
-        num_tapes=heads if num_tapes is None else num_tapes,
-        tape_length=tape_length,
-        tape_dim=tape_dim,
-        use_jump=use_jump,
-        use_shift=use_shift,
-        use_erase=use_erase,
-        use_gates=use_gates,
-        sharpness=sharpness,
-        sharpen_training=sharpen_training,
-        return_sequences=True,
-        name="namtm",
-    )(x)
+    for number in range(1, num_layers + 1):
+        suffix = f"_{number}" if number > 1 else ""
+        machine = NAMTM(
+            width,
+            num_tapes=heads if num_tapes is None else num_tapes,
+            tape_length=tape_length,
+            tape_dim=tape_dim,
+            use_jump=use_jump,
+            use_shift=use_shift,
+            use_erase=use_erase,
+            use_gates=use_gates,
+            sharpness=sharpness,
+            sharpen_training=sharpen_training,
+            return_sequences=True,
+            name=f"namtm{suffix}",
+        )
+        norm = keras.layers.LayerNormalization(
+            epsilon=EPSILON, name=f"input_norm{suffix}"
+        )
+        read = machine(norm(x))
+        x = read if number == 1 else keras.layers.Add(name=f"add{suffix}")([x, read])
     x = keras.layers.LayerNormalization(epsilon=EPSILON, name="output_norm")(x)
     x = keras.layers.Dropout(dropout, name="output_dropout")(x)
     x = keras.layers.ReLU(name="relu")(x)

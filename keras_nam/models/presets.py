@@ -1,4 +1,4 @@
-"""Trained Turing machines that come with the package."""
+"""Trained machines that come with the package."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_instance
 from keras_nam.datasets.algorithms.queries import query
 from keras_nam.datasets.algorithms.texts import decode
-from keras_nam.models.namtm import namtm_tagger
+from keras_nam.models.recipes import build_machine
 
 FOLDER = Path(__file__).parent / "preset_files"
 # Positions take the square of the length of a row, half a gigabyte for this many.
@@ -21,6 +21,7 @@ MAX_CELLS = 4096
 # What a question looks like, where it is not strings with blanks between them.
 SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
 LAST_DIGIT_FIRST = ("addition", "arithmetic")
+SEVERAL_WORDS = ("repeated_copy", "associative_recall")
 
 
 class Preset:
@@ -47,7 +48,9 @@ class Preset:
             question: String: `"95 + 7"` for `"addition"`; `"7, 95"` for
                 `"arithmetic"`, the number that follows; a string of digits for
                 `"reverse"`, `"copy"` and `"reduction"`, several with blanks between
-                them for `"repeated_copy"`; brackets that leave some open for `"dyck"`.
+                them for `"repeated_copy"`; brackets that leave some open for `"dyck"`;
+                pairs of a key and a value, then keys, for `"associative_recall"`, as
+                in `"k1 v5 k2 v9 k2 k1"`.
 
         Returns:
             A string: what the machine says, right or not.
@@ -71,8 +74,7 @@ class Preset:
             symbols = [
                 "".join(symbols[i : i + size]) for i in range(0, len(symbols), size)
             ]
-            return " ".join(symbols)
-        return "".join(symbols)
+        return (" " if task in SEVERAL_WORDS else "").join(symbols)
 
     def rows(self, question):
         """Makes the row of a question, to look at what the model does with it.
@@ -87,7 +89,15 @@ class Preset:
         Raises:
             ValueError: As in `answer`.
         """
-        rows = query(self.card["task"], *self._operands(question))
+        task = self.card["task"]
+        rows = query(task, *self._operands(question))
+        known = self.card["model"]["vocabulary_size"]
+        if rows[0].max() >= known:
+            symbols = f"{decode([1], task)} to {decode([known - 1], task)}"
+            raise ValueError(
+                f"Argument `question` must be of the symbols that the machine knows, "
+                f"{symbols}. Received: question={question!r}"
+            )
         if rows[0].size > MAX_CELLS:
             raise ValueError(
                 f"Argument `question` must take at most {MAX_CELLS} cells with its "
@@ -124,9 +134,9 @@ def from_preset(name, tape_length=None):
 
     Args:
         name: String, one of `list_presets()`.
-        tape_length: Positive integer, the number of cells of a tape, for a model to be
-            streamed or to take rows in batches of any padding: as many as the longest
-            row has. `None` makes the tape as long as the row.
+        tape_length: Positive integer, the number of cells of a tape, for a machine
+            with tapes to be streamed or to take rows in batches of any padding: as many
+            as the longest row has. `None` makes the tape as long as the row.
 
     Returns:
         A `Preset`, whose `answer` takes questions as strings, and whose `model` is a
@@ -153,7 +163,10 @@ def from_preset(name, tape_length=None):
             f"The file of preset '{name}' must have the SHA-256 hash {card['sha256']}, "
             f"and is damaged or another one. Received: {found}"
         )
-    model = namtm_tagger(**{**card["model"], "tape_length": tape_length})
+    arguments = dict(card["model"])
+    if "tape_length" in arguments:
+        arguments["tape_length"] = tape_length
+    model = build_machine(**arguments)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         model.set_weights([arrays[f"{i}"] for i in range(len(arrays.files))])
     return Preset(model, card)
@@ -165,7 +178,7 @@ def save_preset(name, model, arguments, card, folder=FOLDER):
     Args:
         name: String.
         model: The trained model.
-        arguments: Dictionary, the arguments of `namtm_tagger` that build it.
+        arguments: Dictionary, the arguments of `build_machine` that build it.
         card: Dictionary, what else is to be known of it.
         folder: Path, where to write.
     """

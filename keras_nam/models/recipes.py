@@ -1,12 +1,20 @@
-"""How a NAM-TM learns the algorithmic tasks.
+"""How machines with a memory learn the algorithmic tasks.
 
-Two are left out. Which value belongs to a key of `"associative_recall"` is due at the
-very step that shows the key, and a head that jumps there arrives one step later. The
-value of an operator of `"listops"` depends on what was read before, which the
-controller does not see.
+All but one are NAM-TMs. Which value belongs to a key of `"associative_recall"` is due
+at the very step that shows the key, and a head that jumps there arrives one step later:
+there it is a `NAM`.
+
+One task is left out: the value of an operator of `"listops"` depends on what was read
+before, which the controller of a NAM-TM does not see.
 """
 
 from typing import NamedTuple
+
+import keras
+
+from keras_nam.layers.nam import NAM
+from keras_nam.models.namtm import namtm_tagger
+from keras_nam.models.token_tagger import token_tagger
 
 BATCH_SIZE = 128
 
@@ -17,26 +25,58 @@ class Recipe(NamedTuple):
     Attributes:
         steps: Integer, the number of batches.
         learning_rate: Float, at the first step; it falls by 2 % every 400 steps.
+        cosine: Boolean. Whether it falls to zero along a cosine instead.
         clip: Float, the largest norm of all gradients together.
         sharpen: Float, the factor of `SharpenHeads`, over four fifths of the steps. 1
             leaves the heads as they are.
         short_first: Boolean. Whether the longest rows wait for the end of training,
             while short ones stay.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
-        model: Dictionary, arguments of `namtm_tagger`.
+        model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
+            not in `MODEL`.
+        rows: Dictionary, settings of `load_task` for all rows of the task.
     """
 
     steps: int
     learning_rate: float = 2e-3
+    cosine: bool = False
     clip: float = 0.1
     sharpen: float = 1.0
     short_first: bool = True
     loss_on_answer: bool = True
     model: dict = {}
+    rows: dict = {}
 
     def model_arguments(self):
-        """All arguments of `namtm_tagger`."""
-        return {**MODEL, **self.model}
+        """All arguments of `build_machine`."""
+        return {**({} if "machine" in self.model else MODEL), **self.model}
+
+
+def build_machine(machine="namtm", **arguments):
+    """Builds the model of a recipe.
+
+    Args:
+        machine: String, `"namtm"` or `"nam"`: a convolution, which tells a value what
+            key stands before it, and a `NAM`.
+        **arguments: Those of `namtm_tagger`; for a `NAM` `vocabulary_size`, `width`,
+            `dropout` and `key_dim`, that of its one memory.
+    """
+    if machine == "namtm":
+        return namtm_tagger(**arguments)
+    width = arguments["width"]
+    core = [
+        keras.layers.Conv1D(width, 2, padding="causal"),
+        NAM(width, key_dim=arguments["key_dim"], return_sequences=True),
+        keras.layers.LayerNormalization(),
+    ]
+    return token_tagger(
+        core,
+        arguments["vocabulary_size"],
+        width,
+        dropout=arguments["dropout"],
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        name="nam",
+    )
 
 
 # A tape as long as the sequence never wraps around, and heads that cannot jump have to
@@ -66,6 +106,22 @@ RECIPES = {
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
     "addition": PUBLISHED,
     "arithmetic": PUBLISHED,
+    # Twice as many directions as there are keys.
+    "associative_recall": Recipe(
+        600,
+        learning_rate=4e-3,
+        cosine=True,
+        clip=1.0,
+        short_first=False,
+        model={
+            "machine": "nam",
+            "vocabulary_size": 129,
+            "width": 128,
+            "key_dim": 128,
+            "dropout": 0.0,
+        },
+        rows={"vocabulary_size": 129},
+    ),
 }
 
 
@@ -78,12 +134,16 @@ def rows_of(task, split, factor=1):
         factor: Integer. Above 1, all problems are so many times as long as the longest
             ones of training.
     """
+    own = RECIPES[task].rows
     if factor == 1:
-        return {"split": split}
-    if task == "dyck":
+        return {"split": split, **own}
+    if task == "associative_recall":
+        # The vocabulary has 64 keys, and no more pairs.
+        longer = {"num_pairs": min(8 * factor, 64), "length": 64 * factor}
+    elif task == "dyck":
         # Sequences of depth `d` are at least about `2.5 d` long.
         longer = {"min_depth": 8 * factor, "max_depth": 8 * factor}
         longer |= {"min_length": 24 * factor, "max_length": 32 * factor}
     else:
         longer = {"min_digits": 10 * factor, "max_digits": 10 * factor}
-    return {"split": split, **longer}
+    return {"split": split, **own, **longer}

@@ -138,3 +138,43 @@ def test_wrong_arguments():
     model = models.token_tagger(core, 16, 8)
     with pytest.raises(ValueError, match=r"between 0 and 15. Received: "):
         model(np.array([[3, 16]]))
+
+
+def test_a_second_machine_sees_what_the_first_one_reads():
+    arguments = {"width": 8, "num_tapes": 2, "tape_length": None, "use_jump": False}
+    one = models.namtm_tagger(**arguments)
+    two = models.namtm_tagger(**arguments, num_layers=2)
+    assert [w.path for w in two.weights][:14] == [w.path for w in one.weights][:14]
+    assert {w.path for w in one.weights} <= {w.path for w in two.weights}
+    heads = [layer for layer in two.layers if isinstance(layer, layers.NAMTM)]
+    assert [layer.name for layer in heads] == ["namtm", "namtm_2"]
+
+    tokens = rows(2, 7)
+    first, second = (
+        keras_nam.visualization.trajectory(two, tokens, layer.name) for layer in heads
+    )
+    # Other values on the tapes of the first one, and its heads as they were.
+    heads[0].cell.value_dense.kernel.assign(-heads[0].cell.value_dense.kernel)
+    same, other = (
+        keras_nam.visualization.trajectory(two, tokens, layer.name) for layer in heads
+    )
+    np.testing.assert_array_equal(same["write_gate"], first["write_gate"])
+    assert np.abs(other["write_gate"] - second["write_gate"]).max() > 1e-3
+
+    sharp = models.with_sharpness(two, 3)
+    for name in ("namtm", "namtm_2"):
+        assert sharp.get_layer(name).cell.sharpness == 3.0
+    assert two.get_layer("namtm_2").cell.sharpness == 1.0
+    whole = np.asarray(models.with_sharpness(two, 1)(tokens))
+    stream = models.StreamingModel(
+        models.namtm_tagger(**{**arguments, "tape_length": 7}, num_layers=2)
+    )
+    stream.model.set_weights(two.get_weights())
+    state, pieces = stream.initial_state(2), []
+    for piece in (tokens[:, :3], tokens[:, 3:4], tokens[:, 4:]):
+        logits, state = stream(piece, state)
+        pieces.append(logits)
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-5)
+    for wrong in (0, True, 1.5):
+        with pytest.raises(ValueError, match="`num_layers` must be"):
+            models.namtm_tagger(num_layers=wrong)

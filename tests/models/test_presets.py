@@ -22,6 +22,11 @@ QUESTIONS = {
     "dyck": {"[": "]", "[(]<".replace("(]", "(){"): ">}]", "([{<" * 9: ">}])" * 9},
     "addition": {"95 + 7": "102", "1+1": "2"},
     "arithmetic": {"7, 95": "183"},
+    "associative_recall": {
+        "k1 v5 k1": "v5",
+        "k1 v5  k2 v9 k1 v7 k2 k1 k1": "v9 v7 v7",
+        " ".join(f"k{i} v{65 - i}" for i in range(1, 65)) + " k64 k1": "v1 v64",
+    },
 }
 WRONG = {
     "reverse": ["", "12a", "1 2", "-3", "٣"],
@@ -31,6 +36,8 @@ WRONG = {
     "dyck": ["", "]", "[]", "[}", "7", "[ _"],
     "addition": ["95 + ", "95 7", "1 + 2 + 3", "0 + 1", "01 + 2", "-1 + 2"],
     "arithmetic": ["7", "7, 8, 9", "a, b"],
+    "associative_recall": ["", "k1", "k1 v5", "k1 v5 k2", "k1 v5 . k1", "k1v5k1"]
+    + ["k1 v5 v6 k1", "v5 k1 k1", "k1 v65 k1", "k1 k2 k1", "1 2 1", "k1 v5 k1 v6"],
 }
 NAMES = models.list_presets()
 by_name = pytest.mark.parametrize("name", NAMES)

@@ -7,12 +7,13 @@ from keras_nam import datasets
 from keras_nam import models
 from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
+from keras_nam.models.recipes import build_machine
 from keras_nam.models.recipes import rows_of
 
 
 @pytest.mark.parametrize("task", list(RECIPES))
 def test_recipes(task):
-    model = models.namtm_tagger(**RECIPES[task].model_arguments())
+    model = build_machine(**RECIPES[task].model_arguments())
     trained = datasets.load_task(task, num_examples=8, **rows_of(task, "train"))
     longer = datasets.load_task(task, num_examples=8, **rows_of(task, "far", 4))
     assert longer[0].shape[1] > 3 * trained[0].shape[1] / 1.1

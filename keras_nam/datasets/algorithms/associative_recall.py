@@ -153,6 +153,26 @@ def associative_recall(
     )
 
 
+def lay_out_recall(tokens):
+    """One row of pairs and of keys that are asked for, given one after the other."""
+    latest, targets = {}, tokens.copy()
+    is_key = tokens % 2 == 1
+    pairs = 0
+    while is_key[2 * pairs : 2 * pairs + 2].tolist() == [True, False]:
+        latest[tokens[2 * pairs]] = tokens[2 * pairs + 1]
+        pairs += 1
+    asked = tokens[2 * pairs :].tolist()
+    if _PAD in tokens or not asked or not latest.keys() >= set(asked):
+        raise ValueError(
+            "Pairs of a key and a value must come first, and then keys among them. "
+            f"Received: {[PAIRS.symbols[token] for token in tokens]}"
+        )
+    targets[2 * pairs :] = [latest[key] for key in asked]
+    weight = np.arange(len(tokens)) >= 2 * pairs
+    rows = (tokens, targets, weight.astype(np.float32))
+    return Rows(*(cells[None] for cells in rows), np.array([len(tokens)]))
+
+
 def _distinct(random, rows, population, size):
     """Draws `size` distinct numbers below `population` for each row, in any order."""
     chosen = np.full((rows, size), -1)

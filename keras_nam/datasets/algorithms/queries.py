@@ -5,6 +5,7 @@ import operator
 import numpy as np
 
 from keras_nam.arguments import check_choice
+from keras_nam.datasets.algorithms.associative_recall import lay_out_recall
 from keras_nam.datasets.algorithms.dyck import lay_out_dyck
 from keras_nam.datasets.algorithms.numbers import lay_out_addition
 from keras_nam.datasets.algorithms.numbers import lay_out_arithmetic
@@ -20,7 +21,13 @@ _STRING_LAYOUTS = {
     "copy": lay_out_copy,
     "reduction": lay_out_reduction,
 }
-_QUERY_TASKS = (*_NUMBER_LAYOUTS, *_STRING_LAYOUTS, "repeated_copy", "dyck")
+_QUERY_TASKS = (
+    *_NUMBER_LAYOUTS,
+    *_STRING_LAYOUTS,
+    "repeated_copy",
+    "dyck",
+    "associative_recall",
+)
 
 
 def query(task, *operands):
@@ -30,12 +37,14 @@ def query(task, *operands):
     padding for one that does not. For `"listops"`, use `encode`.
 
     Args:
-        task: String, one of `TASKS` but `"listops"` and `"associative_recall"`.
+        task: String, one of `TASKS` but `"listops"`.
         *operands: What the problem is made of. Two positive numbers for `"addition"`
             and `"arithmetic"` (which puts them in order), one string of digits for
             `"reverse"`, `"copy"` and `"reduction"`, one or more strings of the same
             length for `"repeated_copy"`; integers or strings, the first digit first.
-            For `"dyck"` one string of brackets that leaves some open.
+            For `"dyck"` one string of brackets that leaves some open. For
+            `"associative_recall"` keys and values in turn, then the keys that are asked
+            for, as `"k1", "v5", "k2", "v9", "k1"`; the latest value of a key counts.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape `(1, time)`, as
@@ -67,6 +76,8 @@ def query(task, *operands):
                 f"Received: {operands}"
             )
         rows = lay_out_repeated_copy(*strings)
+    elif task == "associative_recall":
+        rows = lay_out_recall(_symbols(operands))
     else:
         _check_count(task, operands, 1)
         rows = lay_out_dyck(*_open_brackets(*operands))
@@ -80,7 +91,7 @@ def encode_question(task, *operands):
     length needs.
 
     Args:
-        task: String, one of `TASKS` but `"listops"` and `"associative_recall"`.
+        task: String, one of `TASKS` but `"listops"`.
         *operands: What the problem is made of, see `query`.
 
     Returns:
@@ -134,6 +145,16 @@ def _number(operand):
             f"Received: {operand!r}"
         )
     return digits[:, ::-1], lengths
+
+
+def _symbols(operands):
+    """The tokens of keys and values, which no blanks may hide in."""
+    if not operands or any(str(symbol).split() != [symbol] for symbol in operands):
+        raise ValueError(
+            "Task 'associative_recall' takes keys and values, each a string. "
+            f"Received: {operands}"
+        )
+    return encode(" ".join(operands), task="associative_recall")
 
 
 def _open_brackets(text):

@@ -56,6 +56,21 @@ def test_drawn_rows_are_shifted_questions(task):
         np.testing.assert_array_equal(question, used)
 
 
+def test_recall_answers_with_the_latest_value():
+    symbols = ["k3", "v1", "k1", "v2", "k3", "v9", "k1", "k3", "k1"]
+    inputs, targets, weight = datasets.query("associative_recall", *symbols)
+    assert datasets.decode(inputs[0], "associative_recall").split() == symbols
+    shown = datasets.decode(targets[0], "associative_recall")
+    assert shown == "k3 v1 k1 v2 k3 v9 v2 v9 v2"
+    np.testing.assert_array_equal(weight, [[0] * 6 + [1] * 3])
+    # Drawn rows without what fills them up.
+    drawn = datasets.load_task("associative_recall", "id", 20, num_overwrites=4)
+    for row, answers, asked in zip(*drawn, strict=True):
+        symbols = datasets.decode(row[row > 0], "associative_recall").split()
+        _, targets, weight = datasets.query("associative_recall", *symbols)
+        np.testing.assert_array_equal(targets[weight > 0], answers[asked > 0])
+
+
 @pytest.mark.parametrize(
     ("task", "operands"),
     [
@@ -67,6 +82,13 @@ def test_drawn_rows_are_shifted_questions(task):
         ("reverse", ("1", "2")),
         ("division", ("4", "2")),
         ("listops", ("[MAX 1 2 ]",)),
+        ("associative_recall", ()),
+        ("associative_recall", ("k1", "v1")),
+        ("associative_recall", ("k1", "v1", "k2")),
+        ("associative_recall", ("k1", "v1", "v1")),
+        ("associative_recall", ("k1", "v1", ".", "k1")),
+        ("associative_recall", ("k1", "v1 k1")),
+        ("associative_recall", (1, 2, 1)),
     ],
 )
 def test_no_question(task, operands):
