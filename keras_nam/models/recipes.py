@@ -106,9 +106,9 @@ RECIPES = {
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
     "addition": PUBLISHED,
     "arithmetic": PUBLISHED,
-    # Twice as many directions as there are keys.
+    # Three times as many directions as there are keys.
     "associative_recall": Recipe(
-        600,
+        700,
         learning_rate=4e-3,
         cosine=True,
         clip=1.0,
@@ -116,9 +116,9 @@ RECIPES = {
         model={
             "machine": "nam",
             "vocabulary_size": 129,
-            "width": 128,
-            "key_dim": 128,
-            "dropout": 0.0,
+            "width": 192,
+            "key_dim": 192,
+            "dropout": 0.1,
         },
         rows={"vocabulary_size": 129},
     ),
