@@ -22,16 +22,8 @@ def load(name):
     return module
 
 
-@pytest.mark.parametrize(
-    "attention",
-    [
-        "nam_decay",
-        *(
-            pytest.param(x, marks=pytest.mark.slow)
-            for x in ("nam", "softmax", "linear")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["nam_decay", "nam", "softmax", "linear"])
 def test_a_few_steps_on_digits(attention):
     pytest.importorskip("sklearn")
     example = load("long_range")

@@ -24,7 +24,9 @@ class RotaryAttention(PositionAwareAttention):
     fed piece by piece, see `keras_nam.models.StreamingModel`, keeps the keys and values
     of the last `window - 1` valid steps, however long the past is.
 
-    Args: see `PositionAwareAttention`; `key_dim` must be even.
+    All other arguments are those of `PositionAwareAttention`; `key_dim` must be even.
+
+    Args:
         window: Integer of at least 2, how many steps a position sees, its own and those
             before. Such a layer has to be called with `use_causal_mask=True`. `None`
             means all.

@@ -195,6 +195,8 @@ def test_a_model_that_was_changed_answers_anew(change):
     check_greedy(model, tokenizer, "ab", after, 10)
 
 
+# The server's test exports one, too.
+@pytest.mark.slow
 def test_an_exported_model_takes_and_gives_texts(model, tmp_path):
     import tensorflow as tf
 

@@ -181,6 +181,7 @@ def test_a_classifier_is_searched_for_accuracy():
 LETTERS = tokenizers.CharacterTokenizer([*"abcdefgh"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "kinds"),
     [
