@@ -79,6 +79,7 @@ def test_fit_on_masks_alone(core, level):
     assert history["val_masked_perplexity_0_50"][-1] > 1
 
 
+@pytest.mark.slow
 def test_training_repeats_by_seed():
     losses = []
     for _ in range(2):
@@ -93,6 +94,7 @@ def test_training_repeats_by_seed():
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_xla_and_fixed_length():
     model = make()
     compile_model(model, jit_compile=True)

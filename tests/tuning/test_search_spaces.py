@@ -168,6 +168,7 @@ def test_fit_measures_on_longer_rows(family):
         np.testing.assert_allclose(measured, value, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_classifier_is_searched_for_accuracy():
     space = make(tuning.HyperNAMTransformer, num_classes=10, padding_token=0)
     assert space.objective.name == "val_longer_accuracy"
