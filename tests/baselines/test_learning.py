@@ -34,7 +34,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_strings_of_a_few_digits(name):
     make, task, learning_rate = CASES[name]
-    steps = 1_200
+    steps = 1_200 if name == "stack rnn" else 2_000
+    keras.utils.set_random_seed(0)
     x, y, weight = datasets.load_task(
         task, "train", steps * BATCH_SIZE, min_digits=1, max_digits=5
     )
