@@ -60,7 +60,7 @@ def build_model(name, recipe):
     if name == "lstm":
         layers = [keras.layers.LSTM(width, return_sequences=True) for _ in range(2)]
         return models.token_tagger(layers, tokens, width, name="lstm")
-    if name == arguments.get("machine", "namtm"):
+    if name == recipe.machine:
         return build_machine(**arguments)
     if name == "namtm":
         return models.namtm_tagger(**MODEL | {"vocabulary_size": tokens})
@@ -240,8 +240,7 @@ def main():
         tokens = recipe.model_arguments()["vocabulary_size"]
         published = {**PUBLISHED.model, "vocabulary_size": tokens}
         recipe = PUBLISHED._replace(model=published)
-    machine = recipe.model.get("machine", "namtm")
-    name = arguments.model or machine
+    name = arguments.model or recipe.machine
     steps = arguments.steps or recipe.steps
     out = arguments.out / f"{task}-{name}"
     out.mkdir(parents=True, exist_ok=True)
@@ -256,7 +255,7 @@ def main():
         # Every length is a new shape, which is not worth compiling for one pass.
         trained.compile(jit_compile=False)
         copies = {contender: trained}
-        is_preset = arguments.preset and contender == machine
+        is_preset = arguments.preset and contender == recipe.machine
         sharpness = None
         if contender == "namtm":
             rows = datasets.load_task(

@@ -49,7 +49,12 @@ class Recipe(NamedTuple):
 
     def model_arguments(self):
         """All arguments of `build_machine`."""
-        return {**({} if "machine" in self.model else MODEL), **self.model}
+        return {**(MODEL if self.machine == "namtm" else {}), **self.model}
+
+    @property
+    def machine(self):
+        """The name of the machine, see `build_machine`."""
+        return self.model.get("machine", "namtm")
 
 
 def build_machine(machine="namtm", **arguments):

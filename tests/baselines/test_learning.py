@@ -15,6 +15,7 @@ CASES = {
         lambda: baselines.StackRNN(64, num_stacks=16, return_sequences=True),
         "reverse",
         3e-3,
+        1_200,
     ),
     "ntm": (
         lambda: baselines.NTM(
@@ -26,6 +27,7 @@ CASES = {
         ),
         "copy",
         2e-3,
+        2_000,
     ),
 }
 
@@ -33,8 +35,7 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_strings_of_a_few_digits(name):
-    make, task, learning_rate = CASES[name]
-    steps = 1_200 if name == "stack rnn" else 2_000
+    make, task, learning_rate, steps = CASES[name]
     keras.utils.set_random_seed(0)
     x, y, weight = datasets.load_task(
         task, "train", steps * BATCH_SIZE, min_digits=1, max_digits=5
