@@ -8,11 +8,11 @@ parameters (by the width of the feed-forward parts) and the same budget. The fol
 holds the Penn Treebank or the Brown corpus in their usual files, or any texts. Prints
 bits per byte at the trained length of the context and at 4 and 16 times of it, seconds
 per step, and tokens per second and bytes of state after 100 and after 20,000 tokens;
-writes this, a plot of it and a sample of text to `--out`.
+writes this, a plot of it and a sample of text to `--out`. A model that is finished is
+kept there, so that the same command goes on where it was broken off.
 """
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from finished_runs import finished_run
 
 from keras_nam import baselines
 from keras_nam import datasets
@@ -152,11 +153,12 @@ def measure_generation(model, prompt, seed, arguments):
 
 
 def run(name, seed, arguments):
-    """Trains and measures one model; `(model, result)`."""
+    """Trains, saves and measures one model; what was measured."""
     keras.utils.set_random_seed(seed)
     text, held_out = load_texts(arguments)
     model = build_model(name, arguments)
     seconds = train(model, text, seed, arguments)
+    model.save(arguments.out / f"{name}-{seed}.keras")
     model.compile(jit_compile=False)
     longest = LONGER[-1] * arguments.context
     bits, counts = models.bits_by_position(model, rows(held_out, longest, 1))
@@ -169,7 +171,7 @@ def run(name, seed, arguments):
         if counts[last].any():
             total = np.nansum(bits[last] * counts[last])
             by_context[str(end)] = float(total / counts[last].sum())
-    return model, {
+    return {
         "model": name,
         "seed": seed,
         "steps": arguments.steps,
@@ -258,16 +260,20 @@ def parse_arguments(given=None):
 def main():
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    elsewhere = {"models", "seeds", "verbose", "out"}
+    settings = [f"{k}={v}" for k, v in vars(arguments).items() if k not in elsewhere]
     results = []
     for seed in range(arguments.seeds):
         for name in arguments.models:
-            model, result = run(name, seed, arguments)
-            model.save(arguments.out / f"{name}-{seed}.keras")
+            result = finished_run(
+                arguments.out / f"{name}-{seed}.json",
+                [f"model={name}", f"seed={seed}", *settings],
+                lambda name=name, seed=seed: run(name, seed, arguments),
+            )
             results.append(result)
             generated = result["generation"]
             sample = generated["sample"] if generated else "It does not stream."
             print(f"\n{name}, seed {seed}:\n{sample}")
-            (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
     print_table(results)
     plot(results, arguments.out / "by_context.png")
     print(f"Saved to {arguments.out}")

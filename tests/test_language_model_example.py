@@ -1,40 +1,34 @@
 """The example of language models runs, and all its models are of one size."""
 
 import argparse
-import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[1] / "examples" / "language_model.py"
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+import language_model as example
 
 
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("language_model", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def arguments(example, **kwargs):
+def arguments(**kwargs):
     small = {"sentences": 60, "steps": 10, "batch": 2, "context": 16, "width": 16}
     small |= {"heads": 2, "layers": 1, "parameters": 9_000, "sample": 5}
     given = {**vars(example.parse_arguments([])), **small, **kwargs}
     return argparse.Namespace(**{**given, "no_jit": True, "verbose": 0})
 
 
-def test_models_are_of_one_size(example):
+def test_models_are_of_one_size():
     for name in example.NAMES:
-        count = example.build_model(name, arguments(example)).count_params()
+        count = example.build_model(name, arguments()).count_params()
         assert abs(count - 9_000) < 40
 
 
 @pytest.mark.slow
-def test_a_few_steps(example, monkeypatch, capsys, tmp_path):
+def test_a_few_steps(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(example, "AFTER", (3,))
     monkeypatch.setattr(example, "TIMED", 32)
-    _, ours = example.run("decay", 0, arguments(example))
+    ours = example.run("decay", 0, arguments(out=tmp_path))
+    assert (tmp_path / "decay-0.keras").exists()
     assert list(ours["bits_per_byte"]) == ["16", "64", "256"]
     assert all(0 < bits < 9 for bits in ours["bits_per_byte"].values())
     assert len(ours["generation"]["sample"]) == 45
