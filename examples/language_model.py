@@ -182,30 +182,35 @@ def run(name, seed, arguments):
     }
 
 
-def median(results, key):
+def spread(results, key):
+    """The median over the seeds, and the range of them where there are several."""
     values = [result.get(key) for result in results]
-    return "-" if None in values else f"{np.median(values):.4g}"
+    if None in values:
+        return "-"
+    low, middle, high = (f"{np.quantile(values, q):.4g}" for q in (0, 0.5, 1))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def print_table(results):
+def table(results):
+    """The lines of a table in Markdown, a row for each model."""
     contexts = list(results[0]["bits_per_byte"])
-    lengths = [f"tok/s@{n}" for n in AFTER]
-    heads = ["model", "parameters", *(f"bits@{n}" for n in contexts)]
-    print("\n" + " ".join(f"{x:>15}" for x in [*heads, "s/step", *lengths, "state B"]))
+    heads = ["model", "parameters", *(f"bits at {n}" for n in contexts)]
+    heads += ["s / step", *(f"tokens / s after {n:,}" for n in AFTER), "bytes of state"]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
     for name in dict.fromkeys(result["model"] for result in results):
         ours = [result for result in results if result["model"] == name]
-
         generations = [result["generation"] or {} for result in ours]
         bits = [result["bits_per_byte"] for result in ours]
         keys = *(f"tokens_per_second_after_{n}" for n in AFTER), "state_bytes"
         cells = [
             name,
             f"{ours[0]['parameters']:,}",
-            *(median(bits, n) for n in contexts),
-            median(ours, "seconds_per_step"),
-            *(median(generations, key) for key in keys),
+            *(spread(bits, n) for n in contexts),
+            spread(ours, "seconds_per_step"),
+            *(spread(generations, key) for key in keys),
         ]
-        print(" ".join(f"{x:>15}" for x in cells))
+        yield f"| {' | '.join(cells)} |"
 
 
 def plot(results, path):
@@ -274,7 +279,7 @@ def main():
             generated = result["generation"]
             sample = generated["sample"] if generated else "It does not stream."
             print(f"\n{name}, seed {seed}:\n{sample}")
-    print_table(results)
+    print("", *table(results), sep="\n")
     plot(results, arguments.out / "by_context.png")
     print(f"Saved to {arguments.out}")
 

@@ -24,7 +24,7 @@ def test_models_are_of_one_size():
 
 
 @pytest.mark.slow
-def test_a_few_steps(monkeypatch, capsys, tmp_path):
+def test_a_few_steps(monkeypatch, tmp_path):
     monkeypatch.setattr(example, "AFTER", (3,))
     monkeypatch.setattr(example, "TIMED", 32)
     ours = example.run("decay", 0, arguments(out=tmp_path))
@@ -35,10 +35,14 @@ def test_a_few_steps(monkeypatch, capsys, tmp_path):
     assert ours["generation"]["state_bytes"] == 2 * 8 * 8 * 4
     other = {**ours, "model": "rotary", "generation": None}
     other["bits_per_byte"] = {**ours["bits_per_byte"], "256": None}
-    example.print_table([ours, other])
-    row = capsys.readouterr().out.splitlines()[-1].split()
+    again = {**ours, "bits_per_byte": {**ours["bits_per_byte"], "16": 9.0}}
+    *_, first, last = example.table([ours, again, other])
+    bits = ours["bits_per_byte"]["16"]
+    middle = (bits + 9) / 2
+    assert first.split(" | ")[2] == f"{middle:.4g} ({bits:.4g} to 9)"
+    row = last.strip("| ").split(" | ")
     assert row[0] == "rotary"
-    assert float(row[2]) == pytest.approx(ours["bits_per_byte"]["16"], rel=1e-3)
+    assert row[2] == f"{bits:.4g}"
     assert row[-2:] == ["-", "-"]
     example.plot([ours, other], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1_000
