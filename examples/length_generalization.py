@@ -23,7 +23,6 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
-import numpy as np
 
 import keras_nam
 from keras_nam import datasets
@@ -73,17 +72,6 @@ def build_model(name, recipe):
 
 def train(model, task, steps, recipe, seed, jit_compile):
     """Fits the model on the lengths of training; returns the seconds that it took."""
-    count = steps * BATCH_SIZE
-    rows = rows_of(task, "train")
-    inputs, targets, answers = datasets.load_task(
-        task, num_examples=count, seed=seed, **rows
-    )
-    order = np.random.default_rng(seed).random(count)
-    if recipe.short_first:
-        # Rows come from short to long.
-        order = np.maximum(order, np.arange(count) / count)
-    order = np.argsort(order, kind="stable")
-    weight = answers[order] if recipe.loss_on_answer else None
     schedules = keras.optimizers.schedules
     if recipe.cosine:
         schedule = schedules.CosineDecay(recipe.learning_rate, steps)
@@ -102,14 +90,15 @@ def train(model, task, steps, recipe, seed, jit_compile):
         sharpen = keras_nam.callbacks.SharpenHeads(recipe.sharpen, 4 * steps // 5)
         callbacks.append(sharpen)
     start = time.perf_counter()
-    model.fit(
-        inputs[order],
-        targets[order],
-        sample_weight=weight,
-        batch_size=BATCH_SIZE,
-        shuffle=False,
-        callbacks=callbacks,
-    )
+    for inputs, targets, weight in recipe.training_rows(task, steps, seed):
+        model.fit(
+            inputs,
+            targets,
+            sample_weight=weight,
+            batch_size=BATCH_SIZE,
+            shuffle=False,
+            callbacks=callbacks,
+        )
     return time.perf_counter() - start
 
 

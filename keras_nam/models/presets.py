@@ -45,7 +45,8 @@ class Preset:
         """Answers a question of any length.
 
         Args:
-            question: String: `"95 + 7"` for `"addition"`; `"7, 95"` for
+            question: String: `"95 + 7"` for `"addition"`, whose shorter number is put
+                first, as in the rows of training; `"7, 95"` for
                 `"arithmetic"`, the number that follows; a string of digits for
                 `"reverse"`, `"copy"` and `"reduction"`, several with blanks between
                 them for `"repeated_copy"`; brackets that leave some open for `"dyck"`;
@@ -107,8 +108,10 @@ class Preset:
 
     def _operands(self, question):
         check_instance("question", question, str)
-        separator = SEPARATORS.get(self.card["task"], r"\s+")
-        return re.split(separator, question.strip())
+        task = self.card["task"]
+        operands = re.split(SEPARATORS.get(task, r"\s+"), question.strip())
+        # In the rows of the task, the second number is hardly ever the shorter one.
+        return sorted(operands, key=len) if task == "addition" else operands
 
 
 def list_presets():

@@ -11,7 +11,9 @@ before, which the controller of a NAM-TM does not see.
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
+from keras_nam.datasets.algorithms.tasks import load_task
 from keras_nam.layers.nam import NAM
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.token_tagger import token_tagger
@@ -29,8 +31,10 @@ class Recipe(NamedTuple):
         clip: Float, the largest norm of all gradients together.
         sharpen: Float, the factor of `SharpenHeads`, over four fifths of the steps. 1
             leaves the heads as they are.
-        short_first: Boolean. Whether the longest rows wait for the end of training,
-            while short ones stay.
+        short_first: Float, the share of a stage in which the longest rows wait their
+            turn, while short ones stay. 0 mixes all lengths.
+        stages: Tuple of pairs: a share of the steps, and a dictionary with what
+            `load_task` takes for its rows.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
         model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
             not in `MODEL`.
@@ -42,10 +46,31 @@ class Recipe(NamedTuple):
     cosine: bool = False
     clip: float = 0.1
     sharpen: float = 1.0
-    short_first: bool = True
+    short_first: float = 1.0
+    stages: tuple = ((1.0, {}),)
     loss_on_answer: bool = True
     model: dict = {}
     rows: dict = {}
+
+    def training_rows(self, task, steps, seed):
+        """The rows of each stage, `(inputs, targets, weight)`, in their order.
+
+        Args:
+            task: String, one of `RECIPES`.
+            steps: Integer, the number of batches of all stages together.
+            seed: Integer.
+        """
+        shares = np.cumsum([0.0, *(share for share, _ in self.stages)])
+        batches = np.diff(np.rint(steps * shares / shares[-1]).astype(int))
+        for count, (_, stage) in zip(batches * BATCH_SIZE, self.stages, strict=True):
+            settings = {**rows_of(task, "train"), **stage}
+            rows = load_task(task, num_examples=count, seed=seed, **settings)
+            # They come from short to long.
+            turn = self.short_first * np.arange(count) / max(1, count)
+            order = np.maximum(np.random.default_rng(seed).random(count), turn)
+            order = np.argsort(order, kind="stable")
+            inputs, targets, answers = (cells[order] for cells in rows)
+            yield inputs, targets, answers if self.loss_on_answer else None
 
     def model_arguments(self):
         """All arguments of `build_machine`."""
@@ -99,9 +124,16 @@ MODEL = {
 PUBLISHED = Recipe(
     8_000,
     learning_rate=1e-3,
-    short_first=False,
+    short_first=0.0,
     loss_on_answer=False,
     model={"use_jump": True, "embedding_dropout": 0.2},
+)
+# The second machine sees what the first one reads, and hands on a carry.
+CARRY = Recipe(
+    5_000,
+    sharpen=6.0,
+    stages=((0.4, {"digits": 5}), (0.6, {})),
+    model={"num_layers": 2},
 )
 RECIPES = {
     "reverse": Recipe(300),
@@ -109,7 +141,7 @@ RECIPES = {
     "repeated_copy": Recipe(400),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
-    "addition": PUBLISHED,
+    "addition": CARRY,
     "arithmetic": PUBLISHED,
     # Three times as many directions as there are keys.
     "associative_recall": Recipe(
@@ -117,7 +149,7 @@ RECIPES = {
         learning_rate=4e-3,
         cosine=True,
         clip=1.0,
-        short_first=False,
+        short_first=0.0,
         model={
             "machine": "nam",
             "vocabulary_size": 129,

@@ -20,7 +20,12 @@ QUESTIONS = {
     "reduction": {"0": "", "30010405": "3145", LONG: LONG.replace("0", "")},
     "repeated_copy": {"12 34": "12 34", f"{LONG} {LONG[::-1]}": f"{LONG} {LONG[::-1]}"},
     "dyck": {"[": "]", "[(]<".replace("(]", "(){"): ">}]", "([{<" * 9: ">}])" * 9},
-    "addition": {"95 + 7": "102", "1+1": "2"},
+    "addition": {
+        "95 + 7": "102",
+        "1+1": "2",
+        "99999999 + 1": "100000000",
+        "90817263544536271809 + 7654321": "90817263544543926130",
+    },
     "arithmetic": {"7, 95": "183"},
     "associative_recall": {
         "k1 v5 k1": "v5",
@@ -83,8 +88,9 @@ def test_the_card_tells_what_is_known(loaded, name):
     assert {"task", "recipe", "command", "seed", "accuracy", "version"} <= set(card)
     assert card["task"] in datasets.TASKS
     assert f"--task {card['task']} --seed {card['seed']}" in card["command"]
-    # Only what is solved is here.
-    assert min(card["accuracy"].values()) >= 0.95
+    # Only what is solved is here, twice the lengths of training included.
+    solved = {"ID", "OOD", "far", "2x"} if name == "addition" else card["accuracy"]
+    assert min(card["accuracy"][group] for group in solved) >= 0.95
 
 
 def test_a_preset_is_a_model_as_any_other(loaded, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from keras_nam import datasets
 from keras_nam import models
+from keras_nam.models.recipes import BATCH_SIZE
 from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
 from keras_nam.models.recipes import build_machine
@@ -27,3 +28,19 @@ def test_the_machine_of_the_papers_can_jump():
     cell = models.namtm_tagger(**PUBLISHED.model_arguments()).get_layer("namtm").cell
     assert cell.use_jump
     assert cell.sharpness == 1.0
+
+
+def test_rows_of_training_grow_in_stages():
+    stages = (0.4, {"digits": 2}), (0.6, {"digits": 4})
+    recipe = RECIPES["addition"]._replace(stages=stages)
+    stages = list(recipe.training_rows("addition", steps=5, seed=0))
+    assert [len(inputs) for inputs, _, _ in stages] == [2 * BATCH_SIZE, 3 * BATCH_SIZE]
+    for rows, (_, stage) in zip(stages, recipe.stages, strict=True):
+        inputs, targets, weight = rows
+        drawn = datasets.load_task("addition", num_examples=1, **stage)
+        assert inputs.shape == targets.shape == (len(inputs), drawn[0].shape[1])
+        lengths = weight.sum(axis=1)
+        assert lengths[:BATCH_SIZE].mean() < lengths[-BATCH_SIZE:].mean() - 0.2
+        assert lengths[-BATCH_SIZE:].min() <= 2  # Short ones stay.
+    everything = recipe._replace(loss_on_answer=False)
+    assert next(everything.training_rows("addition", 1, 0))[2] is None
