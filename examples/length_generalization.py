@@ -89,8 +89,9 @@ def train(model, task, steps, recipe, seed, jit_compile):
     if recipe.sharpen != 1 and model.name == "namtm_tagger":
         sharpen = keras_nam.callbacks.SharpenHeads(recipe.sharpen, 4 * steps // 5)
         callbacks.append(sharpen)
+    stages = list(recipe.training_rows(task, steps, seed))
     start = time.perf_counter()
-    for inputs, targets, weight in recipe.training_rows(task, steps, seed):
+    for inputs, targets, weight in stages:
         model.fit(
             inputs,
             targets,

@@ -53,7 +53,7 @@ class Recipe(NamedTuple):
     rows: dict = {}
 
     def training_rows(self, task, steps, seed):
-        """The rows of each stage, `(inputs, targets, weight)`, in their order.
+        """The rows of each stage that has any, `(inputs, targets, weight)`, in order.
 
         Args:
             task: String, one of `RECIPES`.
@@ -63,10 +63,12 @@ class Recipe(NamedTuple):
         shares = np.cumsum([0.0, *(share for share, _ in self.stages)])
         batches = np.diff(np.rint(steps * shares / shares[-1]).astype(int))
         for count, (_, stage) in zip(batches * BATCH_SIZE, self.stages, strict=True):
+            if not count:
+                continue
             settings = {**rows_of(task, "train"), **stage}
             rows = load_task(task, num_examples=count, seed=seed, **settings)
             # They come from short to long.
-            turn = self.short_first * np.arange(count) / max(1, count)
+            turn = self.short_first * np.arange(count) / count
             order = np.maximum(np.random.default_rng(seed).random(count), turn)
             order = np.argsort(order, kind="stable")
             inputs, targets, answers = (cells[order] for cells in rows)
@@ -128,20 +130,19 @@ PUBLISHED = Recipe(
     loss_on_answer=False,
     model={"use_jump": True, "embedding_dropout": 0.2},
 )
-# The second machine sees what the first one reads, and hands on a carry.
-CARRY = Recipe(
-    5_000,
-    sharpen=6.0,
-    stages=((0.4, {"digits": 5}), (0.6, {})),
-    model={"num_layers": 2},
-)
 RECIPES = {
     "reverse": Recipe(300),
     "copy": Recipe(300),
     "repeated_copy": Recipe(400),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
-    "addition": CARRY,
+    # The second machine sees what the first one reads, and hands on a carry.
+    "addition": Recipe(
+        5_000,
+        sharpen=6.0,
+        stages=((0.4, {"digits": 5}), (0.6, {})),
+        model={"num_layers": 2},
+    ),
     "arithmetic": PUBLISHED,
     # Three times as many directions as there are keys.
     "associative_recall": Recipe(

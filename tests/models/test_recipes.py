@@ -42,5 +42,6 @@ def test_rows_of_training_grow_in_stages():
         lengths = weight.sum(axis=1)
         assert lengths[:BATCH_SIZE].mean() < lengths[-BATCH_SIZE:].mean() - 0.2
         assert lengths[-BATCH_SIZE:].min() <= 2  # Short ones stay.
+    assert len(list(recipe.training_rows("addition", steps=1, seed=0))) == 1
     everything = recipe._replace(loss_on_answer=False)
     assert next(everything.training_rows("addition", 1, 0))[2] is None
