@@ -3,17 +3,19 @@
     python -m benchmarks.generalization                            # what takes an hour
     python -m benchmarks.generalization --tasks reverse --models namtm lsam --seeds 0
     python -m benchmarks.generalization --preset paper
+    python -m benchmarks.generalization --out benchmarks/cells --table
 
 All models of a task have about the same number of parameters, the same rows in the same
 order, and the same number of steps, those of the task's recipe; `--preset paper` takes
-the recipe, the budget and the machine of the papers. Where a model has heads, their
+the recipe, the budget and the machine of the papers. Where a recipe has another machine
+than a NAM-TM, that of the papers takes its place. Where a model has heads, their
 sharpness is chosen on the split `"ood"`, and both are reported. Nothing is chosen on
 longer rows.
 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
 It prints a table in Markdown of the means over the seeds and their ranges, and draws a
-plot for each task.
+plot for each task; `--table` does so with the cells that are there.
 """
 
 import argparse
@@ -33,7 +35,14 @@ sys.path.insert(0, str(EXAMPLES))
 import numpy as np  # noqa: E402
 from finished_runs import finished_run  # noqa: E402
 
-TASKS = ("reverse", "reduction", "addition", "repeated_copy", "dyck", "copy")
+TASKS = (
+    "reverse",
+    "reduction",
+    "addition",
+    "repeated_copy",
+    "dyck",
+    "associative_recall",
+)
 MODELS = (
     "namtm",
     "lsam",
@@ -101,8 +110,13 @@ def core_of(name, width):
 def build_model(name, recipe):
     """A model with about as many parameters as the NAM-TM of the recipe has."""
     from keras_nam import models
+    from keras_nam.models.recipes import MODEL
+    from keras_nam.models.recipes import PUBLISHED
 
     arguments = recipe.model_arguments()
+    if recipe.machine != "namtm":
+        tokens = arguments["vocabulary_size"]
+        arguments = {**MODEL, **PUBLISHED.model, "vocabulary_size": tokens}
     if name == "namtm":
         return models.namtm_tagger(**arguments)
     wanted = models.namtm_tagger(**arguments).count_params()
@@ -167,6 +181,18 @@ def start_cell(cell):
         return json.loads(record.read_text())
 
 
+def kept_cells(folder):
+    """The results of a folder, those of all seeds together."""
+    results = {}
+    for file in sorted(folder.glob("*.json")):
+        cell = json.loads(file.read_text())
+        settings = dict(setting.split("=", 1) for setting in cell["settings"])
+        place = settings["task"], settings["name"]
+        results.setdefault(place, []).append(cell["result"])
+    order = [(task, name) for task in TASKS for name in MODELS]
+    return {place: results[place] for place in order if place in results}
+
+
 def table(results):
     """Rows in Markdown: the mean over the seeds and, if they differ, the range."""
     yield f"| task | model | parameters | {' | '.join(GROUPS)} | seconds |"
@@ -217,15 +243,13 @@ def parse_arguments():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="default: those of the recipe")
     parser.add_argument("--out", type=Path, default=Path("results/generalization"))
+    parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def main():
-    arguments = parse_arguments()
-    if arguments.cell is not None:
-        arguments.out.write_text(json.dumps(run_cell(**arguments.cell)))
-        return
+def run_cells(arguments, folder):
+    """The results of all models on all tasks, those of all seeds together."""
     results = {}
     # Seeds outermost: a table that is broken off has all models.
     for seed in arguments.seeds:
@@ -238,15 +262,25 @@ def main():
                     "published": arguments.preset == "paper",
                     "steps": arguments.steps,
                 }
-                file = arguments.out / arguments.preset / f"{task}-{name}-{seed}.json"
+                file = folder / f"{task}-{name}-{seed}.json"
                 settings = [f"{key}={value}" for key, value in cell.items()]
                 result = finished_run(
                     file, settings, functools.partial(start_cell, cell)
                 )
                 results.setdefault((task, name), []).append(result)
+    return results
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.cell is not None:
+        arguments.out.write_text(json.dumps(run_cell(**arguments.cell)))
+        return
+    folder = arguments.out / arguments.preset
+    results = kept_cells(folder) if arguments.table else run_cells(arguments, folder)
     print(*table(results), sep="\n")
-    for task in arguments.tasks:
-        plot(results, task, arguments.out / arguments.preset / f"{task}.png")
+    for task in dict.fromkeys(task for task, _ in results):
+        plot(results, task, folder / f"{task}.png")
 
 
 if __name__ == "__main__":

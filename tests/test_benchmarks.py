@@ -1,17 +1,20 @@
 """The benchmarks run and check what they time; nothing is timed here."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import benchmarks.cases
 from benchmarks import __main__ as command
+from benchmarks import generalization
 from benchmarks import measure
 from benchmarks import report
 from benchmarks import scaling
 from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
+from keras_nam.models.recipes import RECIPES
 
 # Small, and no power of two.
 SMALL = {
@@ -111,3 +114,21 @@ def test_scaling_draws_a_plot(tmp_path):
     assert (tmp_path / "plots" / "scan.png").stat().st_size > 1000
     lines = list(scaling.rows(results, [8, 16]))
     assert lines[2] == "| ours | 100 ms, 2 MB | 200 ms, 4 MB |"
+
+
+def test_the_table_of_generalization_is_that_of_the_kept_cells():
+    root = Path(__file__).parent.parent
+    cells = generalization.kept_cells(root / "benchmarks" / "cells" / "laptop")
+    rows = list(generalization.table(cells))
+    page = (root / "docs" / "algorithms.md").read_text()
+    assert len(rows) > 20
+    assert not [row for row in rows if row not in page]
+
+
+@pytest.mark.parametrize("task", ["addition", "associative_recall"])
+def test_models_have_about_as_many_parameters(task):
+    wanted, *counts = (
+        generalization.build_model(name, RECIPES[task]).count_params()
+        for name in generalization.MODELS
+    )
+    assert all(0.8 < count / wanted < 1.2 for count in counts)

@@ -79,6 +79,9 @@ class NAMTM(AnyLengthRNN):
         sharpness: Positive number that the logits of the directions are multiplied
             by, outside of training. 1 is the paper's.
         sharpen_training: Boolean. Whether `sharpness` acts in training as well.
+        stay_bias: Number that is added at the start to the biases of staying. With 2,
+            the heads of a new machine stay where they are most of the time, and move
+            where they learn to. The paper has 0.
         **kwargs: Further arguments of `keras.layers.RNN`: `zero_output_for_mask`,
             `activity_regularizer`, `name`, `dtype`, `trainable`.
 
@@ -145,6 +148,7 @@ class NAMTM(AnyLengthRNN):
         unroll=False,
         sharpness=1.0,
         sharpen_training=False,
+        stay_bias=0.0,
         **kwargs,
     ):
         cell = NAMTMCell(
@@ -164,6 +168,7 @@ class NAMTM(AnyLengthRNN):
             bias_regularizer=bias_regularizer,
             sharpness=sharpness,
             sharpen_training=sharpen_training,
+            stay_bias=stay_bias,
             **self.cell_arguments(kwargs),
         )
         super().__init__(

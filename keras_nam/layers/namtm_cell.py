@@ -9,6 +9,7 @@ from keras import regularizers
 from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
+from keras_nam.arguments import check_number
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_positive
 from keras_nam.layers.any_length import AnyLengthCell
@@ -31,8 +32,8 @@ class NAMTMCell(AnyLengthCell):
         units, num_tapes, tape_length, tape_dim, use_jump, use_shift, use_erase,
         use_gates, kernel_initializer, recurrent_initializer, bias_initializer,
         kernel_regularizer, recurrent_regularizer, bias_regularizer, sharpness,
-        sharpen_training: As in `NAMTM`; `tape_length=None` means the length of the
-            states that the cell is called with.
+        sharpen_training, stay_bias: As in `NAMTM`; `tape_length=None` means the length
+            of the states that the cell is called with.
 
     Call arguments:
         inputs: A 2D tensor of shape `(batch, features)`.
@@ -76,6 +77,7 @@ class NAMTMCell(AnyLengthCell):
         bias_regularizer=None,
         sharpness=1.0,
         sharpen_training=False,
+        stay_bias=0.0,
         **kwargs,
     ):
         units = check_integer("units", units)
@@ -103,6 +105,7 @@ class NAMTMCell(AnyLengthCell):
         self.use_gates = check_boolean("use_gates", use_gates)
         self.sharpness = check_positive("sharpness", sharpness)
         self.sharpen_training = check_boolean("sharpen_training", sharpen_training)
+        self.stay_bias = check_number("stay_bias", stay_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -130,6 +133,7 @@ class NAMTMCell(AnyLengthCell):
             self.query_dense = self._dense(cells, "query")
         actions = 2 * self._num_directions() + self._num_gates()
         self.action_dense = self._dense(num_tapes * actions, "action")
+        self.action_dense.bias_initializer = self._draw_action_bias
         self.output_dense = self._dense(units, "output")
 
     @property
@@ -223,9 +227,8 @@ class NAMTMCell(AnyLengthCell):
     def scale_directions(self, factor):
         """Multiplies the weights that the logits of the directions come from."""
         moves = 2 * self._num_directions()
-        actions = self.num_tapes * (moves + self._num_gates())
-        is_direction = np.arange(actions) % (moves + self._num_gates()) < moves
-        scale = np.where(is_direction, factor, 1.0)
+        heads = np.where(np.arange(moves + self._num_gates()) < moves, factor, 1.0)
+        scale = np.tile(heads, self.num_tapes)
         for weight in (self.action_dense.kernel, self.action_dense.bias):
             weight.assign(weight * ops.cast(scale, weight.dtype))
 
@@ -294,6 +297,7 @@ class NAMTMCell(AnyLengthCell):
             "use_gates": self.use_gates,
             "sharpness": self.sharpness,
             "sharpen_training": self.sharpen_training,
+            "stay_bias": self.stay_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
@@ -312,6 +316,13 @@ class NAMTMCell(AnyLengthCell):
     def _num_gates(self):
         """Read, write and erase, as far as they are used."""
         return (2 + self.use_erase) if self.use_gates else 0
+
+    def _draw_action_bias(self, shape, dtype=None):
+        bias = clone_initializer(self.bias_initializer)(shape, dtype=dtype)
+        moves = self._num_directions()
+        stay = [int(self.use_shift), int(self.use_shift) + moves]
+        heads = np.isin(np.arange(2 * moves + self._num_gates()), stay)
+        return bias + ops.cast(self.stay_bias * np.tile(heads, self.num_tapes), dtype)
 
     def _dense(self, units, name):
         return keras.layers.Dense(

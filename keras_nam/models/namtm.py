@@ -29,6 +29,7 @@ def namtm_tagger(
     sharpness=1.0,
     sharpen_training=False,
     num_layers=1,
+    stay_bias=0.0,
 ):
     """Builds the NAM-TM sequence model of the paper as a functional model.
 
@@ -60,6 +61,8 @@ def namtm_tagger(
             `keras_nam.layers.NAMTM`. 1, as in the paper, leaves them as they are.
         sharpen_training: Boolean. Whether `sharpness` acts in training as well.
         num_layers: Positive integer, the number of `NAMTM` layers. In the paper 1.
+        stay_bias: Number that is added at the start to the biases of staying, see
+            `keras_nam.layers.NAMTM`. In the paper 0.
 
     Returns:
         A `keras.Model` from integer tokens of shape `(batch, time)`, of any length, to
@@ -109,6 +112,7 @@ def namtm_tagger(
             use_gates=use_gates,
             sharpness=sharpness,
             sharpen_training=sharpen_training,
+            stay_bias=stay_bias,
             return_sequences=True,
             name=f"namtm{suffix}",
         )

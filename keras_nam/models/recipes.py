@@ -133,7 +133,13 @@ PUBLISHED = Recipe(
 RECIPES = {
     "reverse": Recipe(300),
     "copy": Recipe(300),
-    "repeated_copy": Recipe(400),
+    # Strings of one length could be found by counting, which ends at some length.
+    "repeated_copy": Recipe(
+        400,
+        short_first=0.8,
+        stages=((1.0, {"same_length": False}),),
+        model={"stay_bias": 2.0},
+    ),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
     # The second machine sees what the first one reads, and hands on a carry.

@@ -61,6 +61,7 @@ CHANGED = {
     "epsilon": 0.1,
     "sharpness": 3.0,
     "sharpen_training": True,
+    "stay_bias": 2.0,
     "kernel_initializer": "he_normal",
     "recurrent_initializer": "glorot_normal",
     "bias_initializer": "ones",

@@ -30,6 +30,7 @@ WRONG = [
     (layers.NAMTM, {"units": 8, "sharpness": 0}, "`sharpness` must be a positive"),
     (layers.NAMTM, {"units": 8, "sharpness": True}, "`sharpness` must be a finite"),
     (layers.NAMTM, {"units": 8, "sharpen_training": 1}, "`sharpen_training` must be"),
+    (layers.NAMTM, {"units": 8, "stay_bias": "2"}, "`stay_bias` must be a finite"),
     (
         layers.NAMTM,
         {"units": 8, "use_jump": False, "use_shift": False},

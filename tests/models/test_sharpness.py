@@ -50,6 +50,23 @@ def test_sharpness_multiplies_the_logits_of_the_directions():
     np.testing.assert_allclose(outputs(rnn), steep, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "others"),
+    [({}, 3), ({"use_jump": False}, 2), ({"use_shift": False}, 1)],
+)
+def test_heads_of_a_new_machine_stay_where_asked(arguments, others):
+    idle = np.zeros((1, 6), "float32")
+    machines = {bias: machine(stay_bias=bias, **arguments).cell for bias in (0, 2)}
+    (plain, gates, _), (still, same_gates, _) = (
+        cell.act(idle) for cell in machines.values()
+    )
+    share = 1 / (1 + others * np.exp(-2))
+    np.testing.assert_allclose(plain[..., 1], 1 / (1 + others), atol=1e-6)
+    np.testing.assert_allclose(still[..., 1], share, atol=1e-6)
+    for name, gate in gates.items():
+        np.testing.assert_array_equal(gate, same_gates[name])
+
+
 def test_training_leaves_the_heads_as_they_are_unless_asked():
     plain, steep = outputs(machine()), outputs(with_steeper_directions(3.0))
     np.testing.assert_array_equal(outputs(machine(3.0), training=True), plain)

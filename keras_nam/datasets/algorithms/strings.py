@@ -6,6 +6,7 @@ Here it is the other way round, as the papers describe the tasks.
 
 import numpy as np
 
+from keras_nam.arguments import check_boolean
 from keras_nam.arguments import check_cells
 from keras_nam.arguments import check_integer
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
@@ -97,7 +98,13 @@ def copy(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
 
 
 def repeated_copy(
-    num_examples, min_digits=1, max_digits=10, repeats=3, seed=0, split="train"
+    num_examples,
+    min_digits=1,
+    max_digits=10,
+    repeats=3,
+    seed=0,
+    split="train",
+    same_length=True,
 ):
     """Rows that ask for several strings of digits, each one right after it.
 
@@ -108,6 +115,8 @@ def repeated_copy(
     Args:
         num_examples, min_digits, max_digits, seed, split: As in `reverse`.
         repeats: Positive integer. The number of blocks.
+        same_length: Boolean. Whether the strings of a row have one length, as in the
+            paper. Else each has any from `min_digits` to the one of the row.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -133,9 +142,15 @@ def repeated_copy(
     repeats = check_integer("repeats", repeats)
     # A block has at least four cells.
     check_cells((repeats, 4), repeats=repeats)
+    same_length = check_boolean("same_length", same_length)
+
+    def draw(random, lengths):
+        if not same_length:
+            lengths = random.integers(min_digits, lengths, endpoint=True)
+        return _random_strings(random, lengths)
 
     def make(random, lengths, row_length):
-        strings = [_random_strings(random, lengths) for _ in range(repeats)]
+        strings = [draw(random, lengths) for _ in range(repeats)]
         return lay_out_repeated_copy(*strings, row_length=row_length)
 
     return draw_digit_rows(

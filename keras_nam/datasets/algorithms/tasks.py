@@ -77,7 +77,12 @@ _TASKS = {
     "arithmetic": _Task(arithmetic, DIGITS, _digit_ranges),
     "reverse": _Task(reverse, DIGITS, _digit_ranges),
     "copy": _Task(copy, DIGITS, _digit_ranges),
-    "repeated_copy": _Task(repeated_copy, DIGITS, _repeated_copy_ranges),
+    "repeated_copy": _Task(
+        repeated_copy,
+        DIGITS,
+        _repeated_copy_ranges,
+        further_settings=frozenset({"same_length"}),
+    ),
     "reduction": _Task(reduction, DIGITS, _digit_ranges),
     "dyck": _Task(dyck, BRACKETS, _DYCK_ARGUMENTS, 12800, 2048),
     "listops": _Task(
@@ -132,8 +137,9 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
         seed: Non-negative integer of any size.
         **settings: Arguments of the function that is named like the task, in place of
             what the split would have: `min_digits` and `max_digits` (both for rows of
-            any other length), `repeats`, for `"dyck"` and `"listops"` the depths
-            and lengths, or any argument of `associative_recall`.
+            any other length), `repeats` and `same_length`, for `"dyck"` and
+            `"listops"` the depths and lengths, or any argument of
+            `associative_recall`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays, see the function that is

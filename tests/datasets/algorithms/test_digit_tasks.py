@@ -167,6 +167,27 @@ def test_repeats():
         assert (row[0] == END).sum() == 5
 
 
+def test_strings_of_several_lengths():
+    rows = datasets.load_task(
+        "repeated_copy", "train", 300, min_digits=2, max_digits=4, same_length=False
+    )
+    found = set()
+    for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
+        tokens, start = used_cells(inputs)
+        answers = list(targets[start : start + len(tokens)])
+        for _ in range(3):
+            block, tokens = np.split(tokens, [tokens.index(END) + 1])
+            said, answers = np.split(answers, [len(block)])
+            length = len(block) // 2 - 1
+            assert list(block[length:]) == [DELIMITER, *[MASK] * length, END]
+            assert list(said) == [*block[:length], DELIMITER, *block[:length], END]
+            found.add((2 + 3 * i // 300, length))
+            tokens, answers = list(tokens), list(answers)
+        assert not tokens
+        assert list(weights) == [*(inputs == MASK)]
+    assert found == {(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)}
+
+
 def assert_shares(counts, shares):
     """Checks counts against the shares to expect, within 4.5 standard deviations."""
     counts, shares = np.asarray(counts, float), np.asarray(shares, float)
