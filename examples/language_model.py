@@ -2,6 +2,7 @@
 
     python examples/language_model.py                    # all, on made-up sentences
     python examples/language_model.py --folder FOLDER --seeds 3 --models nam decay
+    python examples/language_model.py --table docs/language-brown.json
 
 All models have the same block around what mixes the steps, the same number of
 parameters (by the width of the feed-forward parts) and the same budget. The folder
@@ -9,10 +10,12 @@ holds the Penn Treebank or the Brown corpus in their usual files, or any texts. 
 bits per byte at the trained length of the context and at 4 and 16 times of it, seconds
 per step, and tokens per second and bytes of state after 100 and after 20,000 tokens;
 writes this, a plot of it and a sample of text to `--out`. A model that is finished is
-kept there, so that the same command goes on where it was broken off.
+kept there, so that the same command goes on where it was broken off; `--table FILE`
+prints and draws the `results.json` of an earlier call.
 """
 
 import argparse
+import json
 import os
 import time
 from pathlib import Path
@@ -187,7 +190,8 @@ def spread(results, key):
     values = [result.get(key) for result in results]
     if None in values:
         return "-"
-    low, middle, high = (f"{np.quantile(values, q):.4g}" for q in (0, 0.5, 1))
+    digits = ",.0f" if min(values) >= 1_000 else ".4g"
+    low, middle, high = (f"{np.quantile(values, q):{digits}}" for q in (0, 0.5, 1))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
@@ -226,6 +230,7 @@ def plot(results, path):
         label = result["model"] if result["seed"] == 0 else None
         axes.plot(contexts, values, marker="o", color=color, label=label)
     axes.set_xscale("log", base=2)
+    axes.set_xticks(contexts, [f"{n:,}" for n in contexts])
     axes.set_xlabel("bytes of context")
     axes.set_ylabel("bits per byte in its last quarter")
     axes.set_title(f"trained on {contexts[0]:,} bytes, {results[0]['steps']:,} steps")
@@ -259,15 +264,15 @@ def parse_arguments(given=None):
         "--quiet", dest="verbose", action="store_const", const=0, default="auto"
     )
     parser.add_argument("--out", type=Path, default=Path("results/language"))
+    parser.add_argument("--table", type=Path, help="only print and draw this file")
     return parser.parse_args(given)
 
 
-def main():
-    arguments = parse_arguments()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    elsewhere = {"models", "seeds", "verbose", "out"}
+def run_all(arguments):
+    """The results of all models, seed after seed."""
+    elsewhere = {"models", "seeds", "verbose", "out", "table"}
     settings = [f"{k}={v}" for k, v in vars(arguments).items() if k not in elsewhere]
-    results = []
+    # Seeds outermost: a table that is broken off has all models.
     for seed in range(arguments.seeds):
         for name in arguments.models:
             result = finished_run(
@@ -275,10 +280,20 @@ def main():
                 [f"model={name}", f"seed={seed}", *settings],
                 lambda name=name, seed=seed: run(name, seed, arguments),
             )
-            results.append(result)
             generated = result["generation"]
             sample = generated["sample"] if generated else "It does not stream."
             print(f"\n{name}, seed {seed}:\n{sample}")
+            yield result
+
+
+def main():
+    arguments = parse_arguments()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.table is not None:
+        results = json.loads(arguments.table.read_text())
+    else:
+        results = list(run_all(arguments))
+        (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
     print("", *table(results), sep="\n")
     plot(results, arguments.out / "by_context.png")
     print(f"Saved to {arguments.out}")

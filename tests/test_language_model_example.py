@@ -1,6 +1,7 @@
 """The example of language models runs, and all its models are of one size."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 import language_model as example
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def arguments(**kwargs):
@@ -46,3 +49,11 @@ def test_a_few_steps(monkeypatch, tmp_path):
     assert row[-2:] == ["-", "-"]
     example.plot([ours, other], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1_000
+
+
+def test_the_table_of_the_page_is_that_of_the_kept_results():
+    page = (DOCS / "language.md").read_text()
+    results = json.loads((DOCS / "language-brown.json").read_text())
+    rows = list(example.table(results))
+    assert len(rows) == 2 + len(example.NAMES)
+    assert not [row for row in rows if row not in page]
