@@ -64,9 +64,11 @@ def check_number(name, value, at_least=-math.inf, below=math.inf):
     except OverflowError:
         number = math.inf
     if not (math.isfinite(number) and at_least <= number < below):
+        limits = [f"of at least {at_least}"] if at_least > -math.inf else []
+        limits += [f"below {below}"] if below < math.inf else []
+        expected = f"a finite number {' and '.join(limits)}".strip()
         raise ValueError(
-            f"Argument `{name}` must be a finite number of at least {at_least} and "
-            f"below {below}. Received: {name}={value!r}"
+            f"Argument `{name}` must be {expected}. Received: {name}={value!r}"
         )
     return number
 
