@@ -107,16 +107,21 @@ def core_of(name, width):
     return [make()]
 
 
-def build_model(name, recipe):
-    """A model with about as many parameters as the NAM-TM of the recipe has."""
-    from keras_nam import models
-    from keras_nam.models.recipes import MODEL
-    from keras_nam.models.recipes import PUBLISHED
+def namtm_arguments(task, published):
+    """Those of the NAM-TM that tells how large the models of a task are."""
+    from keras_nam.models.recipes import RECIPES
+    from keras_nam.models.recipes import published_recipe
 
-    arguments = recipe.model_arguments()
-    if recipe.machine != "namtm":
-        tokens = arguments["vocabulary_size"]
-        arguments = {**MODEL, **PUBLISHED.model, "vocabulary_size": tokens}
+    recipe = RECIPES[task]
+    if published or recipe.machine != "namtm":
+        recipe = published_recipe(task)
+    return recipe.model_arguments()
+
+
+def build_model(name, arguments):
+    """A model with about as many parameters as a NAM-TM of these arguments."""
+    from keras_nam import models
+
     if name == "namtm":
         return models.namtm_tagger(**arguments)
     wanted = models.namtm_tagger(**arguments).count_params()
@@ -143,13 +148,13 @@ def run_cell(task, name, seed, published, steps):
 
     from keras_nam import datasets
     from keras_nam import models
-    from keras_nam.models.recipes import PUBLISHED
     from keras_nam.models.recipes import RECIPES
+    from keras_nam.models.recipes import published_recipe
     from keras_nam.models.recipes import rows_of
 
-    recipe = PUBLISHED if published else RECIPES[task]
+    recipe = published_recipe(task) if published else RECIPES[task]
     keras.utils.set_random_seed(seed)
-    model = build_model(name, recipe)
+    model = build_model(name, namtm_arguments(task, published))
     seconds = train(model, task, steps or recipe.steps, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.
     model.compile(jit_compile=False)

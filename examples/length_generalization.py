@@ -31,9 +31,9 @@ from keras_nam import visualization
 from keras_nam.models.presets import save_preset
 from keras_nam.models.recipes import BATCH_SIZE
 from keras_nam.models.recipes import MODEL
-from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
 from keras_nam.models.recipes import build_machine
+from keras_nam.models.recipes import published_recipe
 from keras_nam.models.recipes import rows_of
 
 SCRIPT = "examples/length_generalization.py"
@@ -225,11 +225,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     task, seed = arguments.task, arguments.seed
-    recipe = RECIPES[task]
-    if arguments.published:
-        tokens = recipe.model_arguments()["vocabulary_size"]
-        published = {**PUBLISHED.model, "vocabulary_size": tokens}
-        recipe = PUBLISHED._replace(model=published)
+    recipe = published_recipe(task) if arguments.published else RECIPES[task]
     name = arguments.model or recipe.machine
     steps = arguments.steps or recipe.steps
     out = arguments.out / f"{task}-{name}"

@@ -14,7 +14,8 @@ from benchmarks import scaling
 from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
-from keras_nam.models.recipes import RECIPES
+from keras_nam import datasets
+from keras_nam.models.recipes import rows_of
 
 # Small, and no power of two.
 SMALL = {
@@ -127,8 +128,17 @@ def test_the_table_of_generalization_is_that_of_the_kept_cells():
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])
 def test_models_have_about_as_many_parameters(task):
+    arguments = generalization.namtm_arguments(task, published=False)
     wanted, *counts = (
-        generalization.build_model(name, RECIPES[task]).count_params()
+        generalization.build_model(name, arguments).count_params()
         for name in generalization.MODELS
     )
     assert all(0.8 < count / wanted < 1.2 for count in counts)
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_machine_of_a_task_knows_its_tokens(published):
+    for task in generalization.TASKS:
+        tokens, *_ = datasets.load_task(task, num_examples=64, **rows_of(task, "far"))
+        known = generalization.namtm_arguments(task, published)["vocabulary_size"]
+        assert tokens.max() < known, task

@@ -131,9 +131,8 @@ class NAMTMCell(AnyLengthCell):
         if use_jump:
             self.key_dense = self._dense(cells, "key")
             self.query_dense = self._dense(cells, "query")
-        actions = 2 * self._num_directions() + self._num_gates()
-        self.action_dense = self._dense(num_tapes * actions, "action")
-        self.action_dense.bias_initializer = self._draw_action_bias
+        actions = num_tapes * self._num_actions()
+        self.action_dense = self._dense(actions, "action", self._draw_action_bias)
         self.output_dense = self._dense(units, "output")
 
     @property
@@ -227,7 +226,7 @@ class NAMTMCell(AnyLengthCell):
     def scale_directions(self, factor):
         """Multiplies the weights that the logits of the directions come from."""
         moves = 2 * self._num_directions()
-        heads = np.where(np.arange(moves + self._num_gates()) < moves, factor, 1.0)
+        heads = np.where(np.arange(self._num_actions()) < moves, factor, 1.0)
         scale = np.tile(heads, self.num_tapes)
         for weight in (self.action_dense.kernel, self.action_dense.bias):
             weight.assign(weight * ops.cast(scale, weight.dtype))
@@ -317,18 +316,24 @@ class NAMTMCell(AnyLengthCell):
         """Read, write and erase, as far as they are used."""
         return (2 + self.use_erase) if self.use_gates else 0
 
+    def _num_actions(self):
+        """The logits of one tape: directions of both heads, and gates."""
+        return 2 * self._num_directions() + self._num_gates()
+
     def _draw_action_bias(self, shape, dtype=None):
         bias = clone_initializer(self.bias_initializer)(shape, dtype=dtype)
         moves = self._num_directions()
         stay = [int(self.use_shift), int(self.use_shift) + moves]
-        heads = np.isin(np.arange(2 * moves + self._num_gates()), stay)
+        heads = np.isin(np.arange(self._num_actions()), stay)
         return bias + ops.cast(self.stay_bias * np.tile(heads, self.num_tapes), dtype)
 
-    def _dense(self, units, name):
+    def _dense(self, units, name, bias_initializer=None):
         return keras.layers.Dense(
             units,
             kernel_initializer=clone_initializer(self.kernel_initializer),
-            bias_initializer=clone_initializer(self.bias_initializer),
+            bias_initializer=(
+                bias_initializer or clone_initializer(self.bias_initializer)
+            ),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             dtype=self.dtype_policy,

@@ -169,6 +169,12 @@ RECIPES = {
 }
 
 
+def published_recipe(task):
+    """What the papers do, for the tokens of a task."""
+    tokens = RECIPES[task].model_arguments()["vocabulary_size"]
+    return PUBLISHED._replace(model={**PUBLISHED.model, "vocabulary_size": tokens})
+
+
 def rows_of(task, split, factor=1):
     """Arguments of `load_task` for the rows of a split, or for longer ones.
 
