@@ -29,6 +29,7 @@ from keras_nam import datasets
 from keras_nam import metrics
 from keras_nam import models
 from keras_nam import tokenizers
+from keras_nam.models.recipes import short_rows_first
 
 DIGIT_TASKS = ("copy", "reverse", "addition")
 TEXT_TASKS = ("words", "characters")
@@ -48,9 +49,16 @@ EPOCH_STEPS = 200
 def load_digits(arguments):
     """Batches to train on, and by the number of digits what to evaluate."""
     task, seed = arguments.task, arguments.seed
-    rows = datasets.load_task(task, "train", TRAIN_ROWS, digits=MAX_DIGITS, seed=seed)
+    share = arguments.short_first
+    count = arguments.steps * arguments.batch if share else TRAIN_ROWS
+    rows = datasets.load_task(task, "train", count, digits=MAX_DIGITS, seed=seed)
+    if share:
+        # Every row once, in this order.
+        order = short_rows_first(count, share, seed)
+        rows = tuple(cells[order] for cells in rows)
     train = tf.data.Dataset.from_tensor_slices(rows)
-    train = train.shuffle(TRAIN_ROWS, seed=seed)
+    if not share:
+        train = train.shuffle(TRAIN_ROWS, seed=seed)
     evaluation = {}
     for digits in EVALUATED_DIGITS:
         rows = datasets.load_task(
@@ -257,6 +265,12 @@ def parse_arguments():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument(
+        "--short-first",
+        type=float,
+        default=0.0,
+        help="share of the steps in which long numbers wait their turn",
+    )
     parser.add_argument("--no-jit", action="store_true", help="train without XLA")
     parser.add_argument(
         "--quiet", dest="verbose", action="store_const", const=0, default="auto"
@@ -270,6 +284,10 @@ def parse_arguments():
         arguments.intermediate = 2048
     if arguments.task in TEXT_TASKS and arguments.folder is None:
         parser.error(f"--task {arguments.task} needs --folder with sentences")
+    if not 0 <= arguments.short_first <= 1:
+        parser.error("--short-first must be between 0 and 1")
+    if arguments.task in TEXT_TASKS and arguments.short_first:
+        parser.error("--short-first is for numbers of digits")
     for name in ("steps", "batch", "width", "layers", "heads", "intermediate"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name} must be positive")

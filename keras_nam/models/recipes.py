@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
         short_first: Float, the share of a stage in which the longest rows wait their
             turn, while short ones stay. 0 mixes all lengths.
         stages: Tuple of pairs: a share of the steps, and a dictionary with what
-            `load_task` takes for its rows.
+            `load_task` takes for its rows, which may be those of another task.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
         model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
             not in `MODEL`.
@@ -65,12 +65,9 @@ class Recipe(NamedTuple):
         for count, (_, stage) in zip(batches * BATCH_SIZE, self.stages, strict=True):
             if not count:
                 continue
-            settings = {**rows_of(task, "train"), **stage}
-            rows = load_task(task, num_examples=count, seed=seed, **settings)
-            # They come from short to long.
-            turn = self.short_first * np.arange(count) / count
-            order = np.maximum(np.random.default_rng(seed).random(count), turn)
-            order = np.argsort(order, kind="stable")
+            settings = {"task": task, **rows_of(task, "train"), **stage}
+            rows = load_task(num_examples=count, seed=seed, **settings)
+            order = short_rows_first(count, self.short_first, seed)
             inputs, targets, answers = (cells[order] for cells in rows)
             yield inputs, targets, answers if self.loss_on_answer else None
 
@@ -82,6 +79,20 @@ class Recipe(NamedTuple):
     def machine(self):
         """The name of the machine, see `build_machine`."""
         return self.model.get("machine", "namtm")
+
+
+def short_rows_first(count, share, seed):
+    """The order in which rows that are drawn from short to long are learned.
+
+    Args:
+        count: Integer, the number of rows.
+        share: Float, the share of a run in which the longest rows wait their turn,
+            while short ones stay. 0 mixes all lengths.
+        seed: Integer.
+    """
+    turn = share * np.arange(count) / count
+    order = np.maximum(np.random.default_rng(seed).random(count), turn)
+    return np.argsort(order, kind="stable")
 
 
 def build_machine(machine="namtm", **arguments):
@@ -142,11 +153,17 @@ RECIPES = {
     ),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
-    # The second machine sees what the first one reads, and hands on a carry.
+    # The second machine sees what the first one reads, and hands on a carry. First
+    # they learn where the two numbers stand, from sums that need no adding.
     "addition": Recipe(
         5_000,
         sharpen=6.0,
-        stages=((0.4, {"digits": 5}), (0.6, {})),
+        short_first=0.8,
+        stages=(
+            (0.12, {"digits": 5, "overlap": False}),
+            (0.34, {"digits": 5}),
+            (0.54, {}),
+        ),
         model={"num_layers": 2},
     ),
     "arithmetic": PUBLISHED,

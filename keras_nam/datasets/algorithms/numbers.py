@@ -6,6 +6,7 @@ length; a 64-bit integer would overflow at 19 digits.
 
 import numpy as np
 
+from keras_nam.arguments import check_boolean
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import END
 from keras_nam.datasets.algorithms.alphabets import MASK
@@ -17,7 +18,9 @@ from keras_nam.datasets.algorithms.rows import given
 from keras_nam.datasets.algorithms.rows import marker
 
 
-def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
+def addition(
+    num_examples, min_digits=1, max_digits=10, seed=0, split="train", overlap=True
+):
     """Rows that ask for the sum of two numbers.
 
     A row reads `_ a _ b _ M M M E`: two numbers with the last digit first, and one
@@ -31,6 +34,10 @@ def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
 
     Args:
         num_examples, min_digits, max_digits, seed, split: As in `reverse`.
+        overlap: Boolean. `False` leaves at most one digit other than zero in each
+            place, so that every digit of the sum is one of theirs. Such rows teach a
+            machine where the two numbers stand before it adds them. `a` has exactly
+            `s` digits then, and `n - 1` (or 2 if `n` is 1) in place of `n`.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -46,14 +53,16 @@ def addition(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     ```
 
     Raises:
-        ValueError: As `reverse`.
+        ValueError: As `reverse`, or if `overlap` is not a boolean.
 
     Reference:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
+    draw_pair = _pairs if check_boolean("overlap", overlap) else _pairs_without_overlap
+    limits = min_digits, max_digits
     return _draw(
-        "addition", lay_out_addition, num_examples, min_digits, max_digits, seed, split
+        "addition", lay_out_addition, draw_pair, num_examples, *limits, seed, split
     )
 
 
@@ -87,7 +96,9 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
     limits = min_digits, max_digits
-    return _draw("arithmetic", lay_out_arithmetic, num_examples, *limits, seed, split)
+    return _draw(
+        "arithmetic", lay_out_arithmetic, _pairs, num_examples, *limits, seed, split
+    )
 
 
 def lay_out_addition(first, second, row_length=None):
@@ -102,11 +113,9 @@ def lay_out_arithmetic(first, second, row_length=None):
     return _lay_out(low, high, _combine(low[0], -1, high[0], 2), row_length)
 
 
-def _draw(task, lay_out, *arguments):
+def _draw(task, lay_out, draw_pair, *arguments):
     def make(random, lengths, row_length):
-        first = _numbers_up_to(random, random.integers(1, lengths + 1, endpoint=True))
-        second = _numbers_of(random, lengths)
-        return lay_out(first, second, row_length)
+        return lay_out(*draw_pair(random, lengths), row_length)
 
     return draw_digit_rows(
         task,
@@ -129,6 +138,28 @@ def _lay_out(first, second, result, row_length):
         marker(END, first[1]),
     ]
     return assemble(segments, PAD, row_length)
+
+
+def _pairs(random, lengths):
+    """A number of up to about as many digits, and one of exactly so many."""
+    first = _numbers_up_to(random, random.integers(1, lengths + 1, endpoint=True))
+    return first, _numbers_of(random, lengths)
+
+
+def _pairs_without_overlap(random, lengths):
+    """Two numbers with a zero in one of them wherever the other one has a digit."""
+    sizes = random.integers(1, lengths + 1, endpoint=True)
+    # Both need their first digit.
+    other = np.where(lengths > 1, lengths - 1, 2)
+    sizes = np.where(sizes == lengths, other, sizes)
+    first, second = _numbers_of(random, sizes)[0], _numbers_of(random, lengths)[0]
+    rows, width = np.arange(len(sizes)), max(first.shape[1], second.shape[1])
+    is_first = random.random((len(sizes), width)) < 0.5
+    is_first[rows, lengths - 1] = False
+    is_first[rows, sizes - 1] = True
+    first = first * is_first[:, : first.shape[1]]
+    second = second * ~is_first[:, : second.shape[1]]
+    return (first, sizes), (second, lengths)
 
 
 def _numbers_up_to(random, sizes):

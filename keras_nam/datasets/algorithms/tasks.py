@@ -73,7 +73,12 @@ _RECALL_ARGUMENTS = {
 }
 
 _TASKS = {
-    "addition": _Task(addition, DIGITS, _digit_ranges),
+    "addition": _Task(
+        addition,
+        DIGITS,
+        _digit_ranges,
+        further_settings=frozenset({"overlap"}),
+    ),
     "arithmetic": _Task(arithmetic, DIGITS, _digit_ranges),
     "reverse": _Task(reverse, DIGITS, _digit_ranges),
     "copy": _Task(copy, DIGITS, _digit_ranges),
@@ -137,7 +142,7 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
         seed: Non-negative integer of any size.
         **settings: Arguments of the function that is named like the task, in place of
             what the split would have: `min_digits` and `max_digits` (both for rows of
-            any other length), `repeats` and `same_length`, for `"dyck"` and
+            any other length), `repeats`, `same_length`, `overlap`, for `"dyck"` and
             `"listops"` the depths and lengths, or any argument of
             `associative_recall`.
 

@@ -188,6 +188,21 @@ def test_strings_of_several_lengths():
     assert found == {(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)}
 
 
+def test_numbers_that_do_not_overlap():
+    rows = datasets.load_task("addition", "train", 400, digits=4, overlap=False)
+    found = set()
+    for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
+        digits = 1 + i // 100
+        check_number_row("addition", digits, 4, inputs, targets, weights)
+        tokens, _ = used_cells(inputs)
+        _, middle, end = np.flatnonzero(np.array(tokens) == DELIMITER)
+        first, second = tokens[1:middle], tokens[middle + 1 : end]
+        assert all(0 in pair for pair in zip(first, second, strict=False))
+        found.add((digits, len(first)))
+    several = {(n, s) for n in (2, 3, 4) for s in range(1, n + 2) if s != n}
+    assert found == {(1, 2), *several}
+
+
 def assert_shares(counts, shares):
     """Checks counts against the shares to expect, within 4.5 standard deviations."""
     counts, shares = np.asarray(counts, float), np.asarray(shares, float)
