@@ -21,6 +21,22 @@ from keras_nam.models.token_tagger import token_tagger
 BATCH_SIZE = 128
 
 
+class Stage(NamedTuple):
+    """A part of a training run.
+
+    Attributes:
+        share: Float, the share of the steps.
+        short_first: Float, the share of the stage in which the longest rows wait their
+            turn, while short ones stay. 0 mixes all lengths.
+        rows: Dictionary, what `load_task` takes for its rows, which may be those of
+            another task.
+    """
+
+    share: float = 1.0
+    short_first: float = 1.0
+    rows: dict = {}
+
+
 class Recipe(NamedTuple):
     """The settings of a training run, on batches of `BATCH_SIZE` rows.
 
@@ -31,10 +47,7 @@ class Recipe(NamedTuple):
         clip: Float, the largest norm of all gradients together.
         sharpen: Float, the factor of `SharpenHeads`, over four fifths of the steps. 1
             leaves the heads as they are.
-        short_first: Float, the share of a stage in which the longest rows wait their
-            turn, while short ones stay. 0 mixes all lengths.
-        stages: Tuple of pairs: a share of the steps, and a dictionary with what
-            `load_task` takes for its rows, which may be those of another task.
+        stages: Tuple of `Stage`, one after the other.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
         model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
             not in `MODEL`.
@@ -46,8 +59,7 @@ class Recipe(NamedTuple):
     cosine: bool = False
     clip: float = 0.1
     sharpen: float = 1.0
-    short_first: float = 1.0
-    stages: tuple = ((1.0, {}),)
+    stages: tuple = (Stage(),)
     loss_on_answer: bool = True
     model: dict = {}
     rows: dict = {}
@@ -60,14 +72,14 @@ class Recipe(NamedTuple):
             steps: Integer, the number of batches of all stages together.
             seed: Integer.
         """
-        shares = np.cumsum([0.0, *(share for share, _ in self.stages)])
+        shares = np.cumsum([0.0, *(stage.share for stage in self.stages)])
         batches = np.diff(np.rint(steps * shares / shares[-1]).astype(int))
-        for count, (_, stage) in zip(batches * BATCH_SIZE, self.stages, strict=True):
+        for count, stage in zip(batches * BATCH_SIZE, self.stages, strict=True):
             if not count:
                 continue
-            settings = {"task": task, **rows_of(task, "train"), **stage}
+            settings = {"task": task, **rows_of(task, "train"), **stage.rows}
             rows = load_task(num_examples=count, seed=seed, **settings)
-            order = short_rows_first(count, self.short_first, seed)
+            order = short_rows_first(count, stage.short_first, seed)
             inputs, targets, answers = (cells[order] for cells in rows)
             yield inputs, targets, answers if self.loss_on_answer else None
 
@@ -133,13 +145,19 @@ MODEL = {
     "embedding_dropout": 0.1,
     "dropout": 0.1,
 }
+MIXED = (Stage(short_first=0.0),)
 # What the papers do, with any of the tasks.
 PUBLISHED = Recipe(
     8_000,
     learning_rate=1e-3,
-    short_first=0.0,
+    stages=MIXED,
     loss_on_answer=False,
     model={"use_jump": True, "embedding_dropout": 0.2},
+)
+# Where two numbers stand, from sums that need no adding, and then how to add them.
+TWO_NUMBERS = (
+    Stage(0.12, 0.8, {"task": "addition", "digits": 5, "overlap": False}),
+    Stage(0.34, 0.8, {"task": "addition", "digits": 5}),
 )
 RECIPES = {
     "reverse": Recipe(300),
@@ -147,33 +165,31 @@ RECIPES = {
     # Strings of one length could be found by counting, which ends at some length.
     "repeated_copy": Recipe(
         400,
-        short_first=0.8,
-        stages=((1.0, {"same_length": False}),),
+        stages=(Stage(1.0, 0.8, {"same_length": False}),),
         model={"stay_bias": 2.0},
     ),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
-    # The second machine sees what the first one reads, and hands on a carry. First
-    # they learn where the two numbers stand, from sums that need no adding.
+    # The second machine sees what the first one reads, and hands on a carry.
     "addition": Recipe(
         5_000,
         sharpen=6.0,
-        short_first=0.8,
-        stages=(
-            (0.12, {"digits": 5, "overlap": False}),
-            (0.34, {"digits": 5}),
-            (0.54, {}),
-        ),
+        stages=(*TWO_NUMBERS, Stage(0.54, 0.8)),
         model={"num_layers": 2},
     ),
-    "arithmetic": PUBLISHED,
+    "arithmetic": Recipe(
+        5_000,
+        sharpen=6.0,
+        stages=(*TWO_NUMBERS, Stage(0.54, 0.3)),
+        model={"num_layers": 2},
+    ),
     # Three times as many directions as there are keys.
     "associative_recall": Recipe(
         700,
         learning_rate=4e-3,
         cosine=True,
         clip=1.0,
-        short_first=0.0,
+        stages=MIXED,
         model={
             "machine": "nam",
             "vocabulary_size": 129,

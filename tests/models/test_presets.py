@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_nam
 from keras_nam import datasets
@@ -110,18 +111,30 @@ def test_a_preset_is_a_model_as_any_other(loaded, tmp_path):
     np.testing.assert_allclose(again(longer[0]), model(longer[0]), atol=1e-5)
 
 
-def test_a_preset_is_fed_piece_by_piece(loaded):
-    question = datasets.encode_question("copy", "3141592653589")[None]
+@pytest.mark.parametrize(
+    ("name", "operands"), [("copy", ["3141592653589"]), ("addition", ["987", "1234"])]
+)
+def test_a_preset_is_fed_piece_by_piece(loaded, name, operands):
+    question = datasets.encode_question(name, *operands)[None]
     length = question.shape[1]
-    preset = models.from_preset("copy", tape_length=length)
+    preset = models.from_preset(name, tape_length=length)
     stream = models.StreamingModel(preset.model)
     state = stream.initial_state(batch_size=1)
     pieces = []
-    for tokens in np.split(question, [3, 4, 17, 20], axis=1):
+    for tokens in np.split(question, [3, 4, 10], axis=1):
         logits, state = stream(tokens, state)
         pieces.append(logits)
-    whole = loaded["copy"].model(question)
+    whole = loaded[name].model(question)
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
+
+
+def test_two_machines_are_exported(loaded, tmp_path):
+    model = loaded["addition"].model
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    for question in (["7", "95"], ["987", "123456789"]):
+        tokens = datasets.encode_question("addition", *question)[None]
+        np.testing.assert_allclose(served.serve(tokens), model(tokens), atol=1e-4)
 
 
 def test_a_damaged_file_is_refused(monkeypatch, tmp_path):

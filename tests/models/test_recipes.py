@@ -8,6 +8,7 @@ from keras_nam import models
 from keras_nam.models.recipes import BATCH_SIZE
 from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
+from keras_nam.models.recipes import Stage
 from keras_nam.models.recipes import build_machine
 from keras_nam.models.recipes import rows_of
 
@@ -31,13 +32,13 @@ def test_the_machine_of_the_papers_can_jump():
 
 
 def test_rows_of_training_grow_in_stages():
-    stages = (0.4, {"digits": 2}), (0.6, {"digits": 4})
+    stages = Stage(0.4, rows={"digits": 2}), Stage(0.6, rows={"digits": 4})
     recipe = RECIPES["addition"]._replace(stages=stages)
     stages = list(recipe.training_rows("addition", steps=5, seed=0))
     assert [len(inputs) for inputs, _, _ in stages] == [2 * BATCH_SIZE, 3 * BATCH_SIZE]
-    for rows, (_, stage) in zip(stages, recipe.stages, strict=True):
+    for rows, stage in zip(stages, recipe.stages, strict=True):
         inputs, targets, weight = rows
-        drawn = datasets.load_task("addition", num_examples=1, **stage)
+        drawn = datasets.load_task("addition", num_examples=1, **stage.rows)
         assert inputs.shape == targets.shape == (len(inputs), drawn[0].shape[1])
         lengths = weight.sum(axis=1)
         assert lengths[:BATCH_SIZE].mean() < lengths[-BATCH_SIZE:].mean() - 0.2
