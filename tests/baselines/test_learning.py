@@ -29,6 +29,25 @@ CASES = {
         2e-3,
         2_000,
     ),
+    "dnc": (
+        lambda: baselines.DNC(
+            64,
+            memory_size=20,
+            word_size=16,
+            num_read_heads=1,
+            controller_units=64,
+            return_sequences=True,
+        ),
+        "copy",
+        3e-3,
+        1_500,
+    ),
+    "universal transformer": (
+        lambda: baselines.UniversalTransformerEncoder(4, 4, 128, dropout=0.0),
+        "reverse",
+        1e-3,
+        1_000,
+    ),
 }
 
 
