@@ -146,9 +146,9 @@ def run_cell(task, name, seed, published, steps):
     from length_generalization import evaluate
     from length_generalization import train
 
-    from keras_nam import datasets
     from keras_nam import models
     from keras_nam.models.recipes import RECIPES
+    from keras_nam.models.recipes import load_rows
     from keras_nam.models.recipes import published_recipe
     from keras_nam.models.recipes import rows_of
 
@@ -160,9 +160,7 @@ def run_cell(task, name, seed, published, steps):
     model.compile(jit_compile=False)
     machines = {"": model}
     if name in WITH_HEADS:
-        rows = datasets.load_task(
-            task, num_examples=ROWS, seed=seed, **rows_of(task, "ood")
-        )
+        rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
         sharpness = models.choose_sharpness(model, *rows)
         machines[f"sharpness {sharpness:g}"] = models.with_sharpness(model, sharpness)
 

@@ -33,6 +33,7 @@ from keras_nam.models.recipes import BATCH_SIZE
 from keras_nam.models.recipes import MODEL
 from keras_nam.models.recipes import RECIPES
 from keras_nam.models.recipes import build_machine
+from keras_nam.models.recipes import load_rows
 from keras_nam.models.recipes import published_recipe
 from keras_nam.models.recipes import rows_of
 
@@ -65,7 +66,7 @@ def build_model(name, recipe):
         return models.namtm_tagger(**MODEL | {"vocabulary_size": tokens})
     if name == "lsam":
         sizes = {"width": width, "num_heads": 4, "intermediate_dim": 4 * width}
-        return models.lsam_tagger(tokens, **sizes)
+        return build_machine("lsam", vocabulary_size=tokens, **sizes)
     layer = keras_nam.layers.NAM(width, num_heads=4, return_sequences=True)
     return models.token_tagger(layer, tokens, width, name="nam")
 
@@ -116,9 +117,7 @@ def evaluate(model, task, seed, longer=LONGER):
 
 
 def accuracy(model, task, arguments, rows, batch_size, seed):
-    inputs, targets, answers = datasets.load_task(
-        task, num_examples=rows, seed=seed, **arguments
-    )
+    inputs, targets, answers = load_rows(task, rows, seed, **arguments)
     logits = model.predict(inputs, batch_size=batch_size, verbose=0)
     metric = keras_nam.metrics.SequenceAccuracy()
     metric.update_state(targets, logits, sample_weight=answers)
@@ -244,9 +243,7 @@ def main():
         is_preset = arguments.preset and contender == recipe.machine
         sharpness = None
         if contender == "namtm":
-            rows = datasets.load_task(
-                task, num_examples=ROWS, seed=seed, **rows_of(task, "ood")
-            )
+            rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
             sharpness = models.choose_sharpness(trained, *rows)
         if is_preset:
             # What is measured is what the preset holds.
@@ -272,12 +269,12 @@ def main():
     (out / "results.json").write_text(json.dumps(settings, indent=2))
     plot_accuracy(results, task, out / "accuracy.png")
     question = arguments.ask or QUESTIONS.get(task, ["31415926535"])
-    if name == "namtm":
+    if name == "namtm" and task != "listops":
         plot_heads(model, task, question, out)
     model.save(out / "model.keras")
     model.export(out / "saved_model", verbose=False)
     print(f"Saved to {out}:", ", ".join(sorted(p.name for p in out.iterdir())), "\n")
-    if task not in ("dyck", "associative_recall"):
+    if task not in ("dyck", "associative_recall", "listops"):
         answer_in_new_process(out / "saved_model", task, question)
 
 

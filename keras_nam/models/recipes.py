@@ -1,11 +1,9 @@
 """How machines with a memory learn the algorithmic tasks.
 
-All but one are NAM-TMs. Which value belongs to a key of `"associative_recall"` is due
+All but two are NAM-TMs. Which value belongs to a key of `"associative_recall"` is due
 at the very step that shows the key, and a head that jumps there arrives one step later:
-there it is a `NAM`.
-
-One task is left out: the value of an operator of `"listops"` depends on what was read
-before, which the controller of a NAM-TM does not see.
+there it is a `NAM`. The value of an operator of `"listops"` depends on what was read
+before, which the controller of a NAM-TM does not see: there it is an `LSAM`.
 """
 
 from typing import NamedTuple
@@ -15,10 +13,18 @@ import numpy as np
 
 from keras_nam.datasets.algorithms.tasks import load_task
 from keras_nam.layers.nam import NAM
+from keras_nam.models.lsam import lsam_tagger
 from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.token_tagger import token_tagger
 
 BATCH_SIZE = 128
+# Tokens of an expression of `"listops"`, shortest and longest.
+EXPRESSION_LENGTHS = {
+    "train": (4, 30),
+    "id": (15, 30),
+    "ood": (31, 48),
+    "far": (49, 66),
+}
 
 
 class Stage(NamedTuple):
@@ -78,7 +84,7 @@ class Recipe(NamedTuple):
             if not count:
                 continue
             settings = {"task": task, **rows_of(task, "train"), **stage.rows}
-            rows = load_task(num_examples=count, seed=seed, **settings)
+            rows = load_rows(num_examples=count, seed=seed, **settings)
             order = short_rows_first(count, stage.short_first, seed)
             inputs, targets, answers = (cells[order] for cells in rows)
             yield inputs, targets, answers if self.loss_on_answer else None
@@ -111,13 +117,15 @@ def build_machine(machine="namtm", **arguments):
     """Builds the model of a recipe.
 
     Args:
-        machine: String, `"namtm"` or `"nam"`: a convolution, which tells a value what
-            key stands before it, and a `NAM`.
-        **arguments: Those of `namtm_tagger`; for a `NAM` `vocabulary_size`, `width`,
-            `dropout` and `key_dim`, that of its one memory.
+        machine: String, `"namtm"`, `"lsam"` or `"nam"`: a convolution, which tells a
+            value what key stands before it, and a `NAM`.
+        **arguments: Those of `namtm_tagger` or `lsam_tagger`; for a `NAM`
+            `vocabulary_size`, `width`, `dropout` and `key_dim`, that of its one memory.
     """
     if machine == "namtm":
         return namtm_tagger(**arguments)
+    if machine == "lsam":
+        return lsam_tagger(**arguments)
     width = arguments["width"]
     core = [
         keras.layers.Conv1D(width, 2, padding="causal"),
@@ -154,11 +162,8 @@ PUBLISHED = Recipe(
     loss_on_answer=False,
     model={"use_jump": True, "embedding_dropout": 0.2},
 )
-# Where two numbers stand, from sums that need no adding, and then how to add them.
-TWO_NUMBERS = (
-    Stage(0.12, 0.8, {"task": "addition", "digits": 5, "overlap": False}),
-    Stage(0.34, 0.8, {"task": "addition", "digits": 5}),
-)
+# Where two numbers stand is learned best from sums that need no adding.
+DISJOINT_SUMS = {"task": "addition", "overlap": False}
 RECIPES = {
     "reverse": Recipe(300),
     "copy": Recipe(300),
@@ -172,15 +177,19 @@ RECIPES = {
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
     # The second machine sees what the first one reads, and hands on a carry.
     "addition": Recipe(
-        5_000,
-        sharpen=6.0,
-        stages=(*TWO_NUMBERS, Stage(0.54, 0.8)),
+        2_800,
+        sharpen=4.0,
+        stages=(Stage(0.3, 0.0, DISJOINT_SUMS), Stage(0.7, 0.5)),
         model={"num_layers": 2},
     ),
     "arithmetic": Recipe(
-        5_000,
-        sharpen=6.0,
-        stages=(*TWO_NUMBERS, Stage(0.54, 0.3)),
+        4_400,
+        sharpen=4.0,
+        stages=(
+            Stage(0.2, 0.0, DISJOINT_SUMS),
+            Stage(0.35, 0.5, {"task": "addition"}),
+            Stage(0.45, 0.3),
+        ),
         model={"num_layers": 2},
     ),
     # Three times as many directions as there are keys.
@@ -199,6 +208,19 @@ RECIPES = {
         },
         rows={"vocabulary_size": 129},
     ),
+    "listops": Recipe(
+        1_500,
+        cosine=True,
+        clip=1.0,
+        stages=MIXED,
+        model={
+            "machine": "lsam",
+            "vocabulary_size": 16,
+            "width": 128,
+            "num_heads": 4,
+            "intermediate_dim": 512,
+        },
+    ),
 }
 
 
@@ -206,6 +228,22 @@ def published_recipe(task):
     """What the papers do, for the tokens of a task."""
     tokens = RECIPES[task].model_arguments()["vocabulary_size"]
     return PUBLISHED._replace(model={**PUBLISHED.model, "vocabulary_size": tokens})
+
+
+def load_rows(task, num_examples, seed=0, **settings):
+    """`load_task`, with the answer in cells of the row whatever the task.
+
+    The value of an expression of `"listops"` takes the place of its last bracket.
+    """
+    rows = load_task(task, num_examples=num_examples, seed=seed, **settings)
+    if task != "listops":
+        return rows
+    inputs, values, _ = rows
+    last = np.arange(len(inputs)), np.count_nonzero(inputs, axis=1) - 1
+    targets, answers = inputs.copy(), np.zeros(inputs.shape, np.float32)
+    targets[last] = 1 + values
+    answers[last] = 1.0
+    return inputs, targets, answers
 
 
 def rows_of(task, split, factor=1):
@@ -218,9 +256,14 @@ def rows_of(task, split, factor=1):
             ones of training.
     """
     own = RECIPES[task].rows
-    if factor == 1:
-        return {"split": split, **own}
-    if task == "associative_recall":
+    if task == "listops":
+        lengths = (
+            (27 * factor, 30 * factor) if factor > 1 else EXPRESSION_LENGTHS[split]
+        )
+        longer = {"min_length": lengths[0] - 1, "max_length": lengths[1] + 1}
+    elif factor == 1:
+        longer = {}
+    elif task == "associative_recall":
         # The vocabulary has 64 keys, and no more pairs.
         longer = {"num_pairs": min(8 * factor, 64), "length": 64 * factor}
     elif task == "dyck":

@@ -10,14 +10,15 @@ from keras_nam.models.recipes import PUBLISHED
 from keras_nam.models.recipes import RECIPES
 from keras_nam.models.recipes import Stage
 from keras_nam.models.recipes import build_machine
+from keras_nam.models.recipes import load_rows
 from keras_nam.models.recipes import rows_of
 
 
 @pytest.mark.parametrize("task", list(RECIPES))
 def test_recipes(task):
     model = build_machine(**RECIPES[task].model_arguments())
-    trained = datasets.load_task(task, num_examples=8, **rows_of(task, "train"))
-    longer = datasets.load_task(task, num_examples=8, **rows_of(task, "far", 4))
+    trained = load_rows(task, 8, **rows_of(task, "train"))
+    longer = load_rows(task, 8, **rows_of(task, "far", 4))
     assert longer[0].shape[1] > 3 * trained[0].shape[1] / 1.1
     assert longer[2].any(axis=1).all()
     for tokens in (trained[0], longer[0]):
@@ -46,3 +47,19 @@ def test_rows_of_training_grow_in_stages():
     assert len(list(recipe.training_rows("addition", steps=1, seed=0))) == 1
     everything = recipe._replace(loss_on_answer=False)
     assert next(everything.training_rows("addition", 1, 0))[2] is None
+
+
+def test_the_value_of_an_expression_stands_in_its_last_bracket():
+    split = rows_of("listops", "ood")
+    inputs, targets, answers = load_rows("listops", 20, seed=3, **split)
+    expressions, values, _ = datasets.load_task(
+        "listops", num_examples=20, seed=3, **split
+    )
+    np.testing.assert_array_equal(inputs, expressions)
+    assert (answers.sum(axis=1) == 1).all()
+    rows = np.arange(20), answers.argmax(axis=1)
+    assert set(datasets.decode(inputs[rows], "listops").split()) == {"]"}
+    np.testing.assert_array_equal(targets[rows], values + 1)
+    targets[rows] = inputs[rows]
+    np.testing.assert_array_equal(targets, inputs)
+    assert {*(answers.argmax(axis=1) + 1)} <= {*range(31, 49)}
