@@ -132,9 +132,9 @@ def list_presets():
 def from_preset(name, tape_length=None):
     """Loads a trained machine that comes with the package.
 
-    Each of them solves its task, to twice the lengths of training at least: `card` says
-    how it was trained, and how many problems of every length it answers without an
-    error.
+    Each of them solves its task, to eight times the lengths of training at least:
+    `card` says how it was trained, and how many problems of every length it answers
+    without an error.
 
     Args:
         name: String, one of `list_presets()`.

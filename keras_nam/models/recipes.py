@@ -180,7 +180,7 @@ RECIPES = {
         2_800,
         sharpen=4.0,
         stages=(Stage(0.3, 0.0, DISJOINT_SUMS), Stage(0.7, 0.5)),
-        model={"num_layers": 2},
+        model={"num_layers": 2, "stay_bias": 2.0},
     ),
     "arithmetic": Recipe(
         4_400,
@@ -190,7 +190,7 @@ RECIPES = {
             Stage(0.35, 0.5, {"task": "addition"}),
             Stage(0.45, 0.3),
         ),
-        model={"num_layers": 2},
+        model={"num_layers": 2, "stay_bias": 2.0},
     ),
     # Three times as many directions as there are keys.
     "associative_recall": Recipe(

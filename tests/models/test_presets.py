@@ -24,7 +24,7 @@ QUESTIONS = {
     "addition": {
         "95 + 7": "102",
         "1+1": "2",
-        "99999999 + 1": "100000000",
+        "99999 + 1": "100000",
         "90817263544536271809 + 7654321": "90817263544543926130",
     },
     "arithmetic": {"7, 95": "183"},
@@ -89,8 +89,8 @@ def test_the_card_tells_what_is_known(loaded, name):
     assert {"task", "recipe", "command", "seed", "accuracy", "version"} <= set(card)
     assert card["task"] in datasets.TASKS
     assert f"--task {card['task']} --seed {card['seed']}" in card["command"]
-    # Only what is solved is here, twice the lengths of training included.
-    solved = {"ID", "OOD", "far", "2x"} if name == "addition" else card["accuracy"]
+    # Only what is solved is here, at eight times the lengths of training as well.
+    solved = set(card["accuracy"]) - ({"64x"} if name == "addition" else set())
     assert min(card["accuracy"][group] for group in solved) >= 0.95
 
 
