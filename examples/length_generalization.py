@@ -66,7 +66,7 @@ def build_model(name, recipe):
         return models.namtm_tagger(**MODEL | {"vocabulary_size": tokens})
     if name == "lsam":
         sizes = {"width": width, "num_heads": 4, "intermediate_dim": 4 * width}
-        return build_machine("lsam", vocabulary_size=tokens, **sizes)
+        return models.lsam_tagger(tokens, **sizes)
     layer = keras_nam.layers.NAM(width, num_heads=4, return_sequences=True)
     return models.token_tagger(layer, tokens, width, name="nam")
 
