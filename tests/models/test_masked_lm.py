@@ -178,9 +178,8 @@ json.dump(filled, sys.stdout, default=bytes.decode)
 """
 
 
-@pytest.mark.parametrize(
-    "level", ["words", pytest.param("characters", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["words", "characters"])
 def test_serving_strings_without_the_package(level, tmp_path):
     model = make(level=level)
     path = str(tmp_path / "exported")
