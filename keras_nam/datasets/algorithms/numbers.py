@@ -6,7 +6,7 @@ length; a 64-bit integer would overflow at 19 digits.
 
 import numpy as np
 
-from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_choice
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import END
 from keras_nam.datasets.algorithms.alphabets import MASK
@@ -19,7 +19,7 @@ from keras_nam.datasets.algorithms.rows import marker
 
 
 def addition(
-    num_examples, min_digits=1, max_digits=10, seed=0, split="train", overlap=True
+    num_examples, min_digits=1, max_digits=10, seed=0, split="train", carries="random"
 ):
     """Rows that ask for the sum of two numbers.
 
@@ -34,10 +34,11 @@ def addition(
 
     Args:
         num_examples, min_digits, max_digits, seed, split: As in `reverse`.
-        overlap: Boolean. `False` leaves at most one digit other than zero in each
-            place, so that every digit of the sum is one of theirs. Such rows teach a
-            machine where the two numbers stand before it adds them. `a` has exactly
-            `s` digits then, and `n - 1` (or 2 if `n` is 1) in place of `n`.
+        carries: String. `"random"` draws the numbers as above. With `"none"` both have
+            `n` digits, and those of a place make at most nine together: such rows
+            teach a machine where the two numbers stand before it hands on a carry.
+            `"many"` changes digits of `b` so that those of many places make just
+            nine, which hand on a carry that arrives there.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -53,13 +54,13 @@ def addition(
     ```
 
     Raises:
-        ValueError: As `reverse`, or if `overlap` is not a boolean.
+        ValueError: As `reverse`, or if `carries` is not one of the above.
 
     Reference:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    draw_pair = _pairs if check_boolean("overlap", overlap) else _pairs_without_overlap
+    draw_pair = _DRAW_PAIR[check_choice("carries", carries, _DRAW_PAIR)]
     limits = min_digits, max_digits
     return _draw(
         "addition", lay_out_addition, draw_pair, num_examples, *limits, seed, split
@@ -146,20 +147,34 @@ def _pairs(random, lengths):
     return first, _numbers_of(random, lengths)
 
 
-def _pairs_without_overlap(random, lengths):
-    """Two numbers with a zero in one of them wherever the other one has a digit."""
-    sizes = random.integers(1, lengths + 1, endpoint=True)
-    # Both need their first digit.
-    other = np.where(lengths > 1, lengths - 1, 2)
-    sizes = np.where(sizes == lengths, other, sizes)
-    first, second = _numbers_of(random, sizes)[0], _numbers_of(random, lengths)[0]
-    rows, width = np.arange(len(sizes)), max(first.shape[1], second.shape[1])
-    is_first = random.random((len(sizes), width)) < 0.5
-    is_first[rows, lengths - 1] = False
-    is_first[rows, sizes - 1] = True
-    first = first * is_first[:, : first.shape[1]]
-    second = second * ~is_first[:, : second.shape[1]]
-    return (first, sizes), (second, lengths)
+def _pairs_without_carries(random, lengths):
+    """Two numbers of one length whose digits make at most nine in every place."""
+    first, second = (_numbers_of(random, lengths)[0] for _ in range(2))
+    top = np.arange(len(lengths)), lengths - 1
+    # Leaves room for the first digit of the second number, which is not zero.
+    first[top] = np.minimum(first[top], 8)
+    digits = second % (10 - first)
+    digits[top] = 1 + (second[top] - 1) % (9 - first[top])
+    return (first, lengths), (digits, lengths)
+
+
+def _pairs_with_many_carries(random, lengths):
+    """Two numbers whose digits make nine in many places, which hand on a carry."""
+    first, second = _side_by_side(*_pairs(random, lengths))
+    shape = second[0].shape
+    # Rows with hardly any such place, rows with hardly another one, and all between.
+    chosen = random.random(shape) < random.random((len(lengths), 1))
+    chosen &= np.arange(shape[1]) < lengths[:, None]
+    digits = np.where(chosen, np.maximum(9 - first[0], 1), second[0])
+    return first, (digits, lengths)
+
+
+# How `addition` draws its two numbers, by its argument `carries`.
+_DRAW_PAIR = {
+    "random": _pairs,
+    "none": _pairs_without_carries,
+    "many": _pairs_with_many_carries,
+}
 
 
 def _numbers_up_to(random, sizes):
@@ -201,16 +216,23 @@ def _combine(first, first_factor, second, second_factor):
     return digits, _count_digits(digits)
 
 
+def _side_by_side(*numbers):
+    """The same numbers, with zeros before the first digits up to one width."""
+    width = max(digits.shape[1] for digits, _ in numbers)
+    return [
+        (np.pad(digits, ((0, 0), (0, width - digits.shape[1]))), sizes)
+        for digits, sizes in numbers
+    ]
+
+
 def _in_order(first, second):
     """Swaps the numbers of a pair where the first one is the larger."""
-    width = max(first[0].shape[1], second[0].shape[1])
-    digits = np.zeros((2, len(first[0]), width), np.int64)
-    digits[0, :, : first[0].shape[1]] = first[0]
-    digits[1, :, : second[0].shape[1]] = second[0]
+    first, second = _side_by_side(first, second)
+    digits = np.stack([first[0], second[0]])
     lengths = np.stack([first[1], second[1]])
 
     difference = digits[0] - digits[1]
-    leading = width - 1 - np.argmax(difference[:, ::-1] != 0, axis=1)
+    leading = digits.shape[2] - 1 - np.argmax(difference[:, ::-1] != 0, axis=1)
     swapped = difference[np.arange(len(leading)), leading] > 0
     digits[:, swapped] = digits[::-1, swapped]
     lengths[:, swapped] = lengths[::-1, swapped]

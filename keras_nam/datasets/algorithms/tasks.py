@@ -77,7 +77,7 @@ _TASKS = {
         addition,
         DIGITS,
         _digit_ranges,
-        further_settings=frozenset({"overlap"}),
+        further_settings=frozenset({"carries"}),
     ),
     "arithmetic": _Task(arithmetic, DIGITS, _digit_ranges),
     "reverse": _Task(reverse, DIGITS, _digit_ranges),
@@ -142,7 +142,7 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
         seed: Non-negative integer of any size.
         **settings: Arguments of the function that is named like the task, in place of
             what the split would have: `min_digits` and `max_digits` (both for rows of
-            any other length), `repeats`, `same_length`, `overlap`, for `"dyck"` and
+            any other length), `repeats`, `same_length`, `carries`, for `"dyck"` and
             `"listops"` the depths and lengths, or any argument of
             `associative_recall`.
 

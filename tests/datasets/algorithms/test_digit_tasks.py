@@ -188,19 +188,48 @@ def test_strings_of_several_lengths():
     assert found == {(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)}
 
 
-def test_numbers_that_do_not_overlap():
-    rows = datasets.load_task("addition", "train", 400, digits=4, overlap=False)
-    found = set()
+def sums_of(**settings):
+    """The digits of both numbers of each row, the last ones first."""
+    rows = datasets.load_task("addition", "train", 2000, digits=4, **settings)
     for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
-        digits = 1 + i // 100
+        digits = 1 + i // 500
         check_number_row("addition", digits, 4, inputs, targets, weights)
         tokens, _ = used_cells(inputs)
         _, middle, end = np.flatnonzero(np.array(tokens) == DELIMITER)
-        first, second = tokens[1:middle], tokens[middle + 1 : end]
-        assert all(0 in pair for pair in zip(first, second, strict=False))
-        found.add((digits, len(first)))
-    several = {(n, s) for n in (2, 3, 4) for s in range(1, n + 2) if s != n}
-    assert found == {(1, 2), *several}
+        yield tokens[1:middle], tokens[middle + 1 : end]
+
+
+def test_sums_without_carries():
+    found, pairs = set(), set()
+    for first, second in sums_of(carries="none"):
+        places = list(zip(first, second, strict=True))
+        assert all(sum(pair) <= 9 for pair in places)
+        found.add(len(second))
+        pairs.update(places)
+    assert found == {1, 2, 3, 4}
+    assert len(pairs) == 55
+
+
+def test_sums_with_many_carries():
+    longest = 0
+    for first, second in sums_of(carries="many"):
+        carry = run = 0
+        for place, digit in enumerate(second):
+            total = digit + sum(first[place : place + 1])
+            run = run + 1 if carry and total == 9 else 0
+            longest = max(longest, run)
+            carry = total + carry > 9
+    # A carry starts in the last place and reaches the first one.
+    assert longest == 3
+
+
+def test_sums_of_random_numbers_are_the_default():
+    for rows in zip(
+        datasets.addition(50), datasets.addition(50, carries="random"), strict=True
+    ):
+        np.testing.assert_array_equal(*rows)
+    with pytest.raises(ValueError, match="`carries` must be one of .*='few'"):
+        datasets.addition(5, carries="few")
 
 
 def assert_shares(counts, shares):
