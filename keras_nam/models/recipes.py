@@ -180,6 +180,7 @@ RECIPES = {
     ),
     "reduction": Recipe(400),
     "dyck": Recipe(500, sharpen=4.0, model={"vocabulary_size": 11}),
+    # Heads become steeper at the same rate in both.
     "addition": Recipe(
         1_600,
         sharpen=7 / 3,

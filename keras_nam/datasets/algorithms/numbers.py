@@ -160,13 +160,13 @@ def _pairs_without_carries(random, lengths):
 
 def _pairs_with_many_carries(random, lengths):
     """Two numbers whose digits make nine in many places, which hand on a carry."""
-    first, second = _side_by_side(*_pairs(random, lengths))
-    shape = second[0].shape
+    (first, sizes), (second, _) = _pairs(random, lengths)
+    first, second = _side_by_side(first, second)
     # Rows with hardly any such place, rows with hardly another one, and all between.
-    chosen = random.random(shape) < random.random((len(lengths), 1))
-    chosen &= np.arange(shape[1]) < lengths[:, None]
-    digits = np.where(chosen, np.maximum(9 - first[0], 1), second[0])
-    return first, (digits, lengths)
+    chosen = random.random(second.shape) < random.random((len(lengths), 1))
+    chosen &= np.arange(second.shape[1]) < lengths[:, None]
+    digits = np.where(chosen, np.maximum(9 - first, 1), second)
+    return (first, sizes), (digits, lengths)
 
 
 # How `addition` draws its two numbers, by its argument `carries`.
@@ -204,12 +204,10 @@ def _count_digits(digits):
 
 def _combine(first, first_factor, second, second_factor):
     """The weighted sum of two numbers, which must come out positive."""
+    first, second = _side_by_side(first, second)
     # Small multiples of the larger number need at most one digit more.
-    width = max(first.shape[1], second.shape[1]) + 1
-    digits = np.zeros((len(first), width), np.int64)
-    digits[:, : first.shape[1]] += first_factor * first
-    digits[:, : second.shape[1]] += second_factor * second
-    for column in range(width - 1):
+    digits = np.pad(first_factor * first + second_factor * second, ((0, 0), (0, 1)))
+    for column in range(first.shape[1]):
         # Floor division borrows where a column is negative.
         digits[:, column + 1] += digits[:, column] // 10
         digits[:, column] %= 10
@@ -217,18 +215,16 @@ def _combine(first, first_factor, second, second_factor):
 
 
 def _side_by_side(*numbers):
-    """The same numbers, with zeros before the first digits up to one width."""
-    width = max(digits.shape[1] for digits, _ in numbers)
-    return [
-        (np.pad(digits, ((0, 0), (0, width - digits.shape[1]))), sizes)
-        for digits, sizes in numbers
-    ]
+    """One array of the digits of all, with zeros before the first ones."""
+    width = max(digits.shape[1] for digits in numbers)
+    return np.stack(
+        [np.pad(digits, ((0, 0), (0, width - digits.shape[1]))) for digits in numbers]
+    )
 
 
 def _in_order(first, second):
     """Swaps the numbers of a pair where the first one is the larger."""
-    first, second = _side_by_side(first, second)
-    digits = np.stack([first[0], second[0]])
+    digits = _side_by_side(first[0], second[0])
     lengths = np.stack([first[1], second[1]])
 
     difference = digits[0] - digits[1]

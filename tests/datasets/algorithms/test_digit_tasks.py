@@ -46,6 +46,13 @@ def number(digits):
     return int("".join(str(digit) for digit in reversed(digits)))
 
 
+def operands(inputs):
+    """The digits of both numbers of a row, the last ones first."""
+    tokens, _ = used_cells(inputs)
+    _, middle, end = np.flatnonzero(np.array(tokens) == DELIMITER)
+    return tokens[1:middle], tokens[middle + 1 : end]
+
+
 def little_endian(value):
     return [int(digit) for digit in reversed(str(value))]
 
@@ -56,8 +63,7 @@ def check_number_row(task, digits, max_digits, inputs, targets, weights):
     ends = [i for i, token in enumerate(tokens) if token == DELIMITER]
     assert ends[0] == 0
     assert len(ends) == 3
-    first = number(tokens[ends[0] + 1 : ends[1]])
-    second = number(tokens[ends[1] + 1 : ends[2]])
+    first, second = map(number, operands(inputs))
     if task == "addition":
         answer = first + second
         assert len(str(second)) == digits
@@ -189,14 +195,12 @@ def test_strings_of_several_lengths():
 
 
 def sums_of(**settings):
-    """The digits of both numbers of each row, the last ones first."""
+    """The operands of rows that are checked as all of the task are."""
     rows = datasets.load_task("addition", "train", 2000, digits=4, **settings)
     for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
         digits = 1 + i // 500
         check_number_row("addition", digits, 4, inputs, targets, weights)
-        tokens, _ = used_cells(inputs)
-        _, middle, end = np.flatnonzero(np.array(tokens) == DELIMITER)
-        yield tokens[1:middle], tokens[middle + 1 : end]
+        yield operands(inputs)
 
 
 def test_sums_without_carries():
@@ -242,11 +246,7 @@ def assert_shares(counts, shares):
 
 def test_operands_of_addition_are_drawn_as_in_the_papers():
     inputs, _, _ = datasets.addition(20000, 3, 3, seed=1)
-    pairs = [
-        (number(row[1:i]), number(row[i + 1 : j]))
-        for row in (used_cells(row)[0] for row in inputs)
-        for i, j in [np.flatnonzero(np.array(row) == DELIMITER)[1:]]
-    ]
+    pairs = [[number(digits) for digits in operands(row)] for row in inputs]
     first, second = np.array(pairs).T
     # The bound 10 ** s - 1 of the first number has s uniform on 1 to 4.
     chances = [
@@ -266,9 +266,8 @@ def test_operands_of_addition_are_drawn_as_in_the_papers():
 
 def test_order_of_operands_is_kept_in_addition_only():
     def longer_first(rows):
-        words = [used_cells(row)[0] for row in rows[0]]
-        ends = [np.flatnonzero(np.array(row) == DELIMITER) for row in words]
-        return np.mean([b - a > c - b for a, b, c in ends])
+        pairs = map(operands, rows[0])
+        return np.mean([len(first) > len(second) for first, second in pairs])
 
     assert longer_first(datasets.addition(500, 2, 2)) > 0.1
     assert longer_first(datasets.arithmetic(500, 2, 2)) == 0
