@@ -24,11 +24,13 @@ from benchmarks import report
 from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
+from benchmarks.steps import full_precision
 
 
 def run_case(name, sizes, rounds, memory):
     case = make_case(name, sizes)
-    case.check()
+    with full_precision():
+        case.check()
     steps, first, missing = measure.build(case)
     seconds = measure.take_turns(steps, rounds)
     result = {
@@ -41,8 +43,8 @@ def run_case(name, sizes, rounds, memory):
     }
     if memory:
         result["megabytes"] = {
-            contender: measure.peak_megabytes(name, sizes, contender)
-            for contender in steps
+            contender: measure.peak_megabytes(step, name, sizes, contender)
+            for contender, step in steps.items()
         }
     return result
 

@@ -6,8 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.measure import median_ratio
 
@@ -15,23 +15,22 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
-PACKAGES = ["tensorflow", "keras", "keras-hub", "torch", "flash-linear-attention"]
+PACKAGES = ["tensorflow", "jax", "keras", "keras-hub", "torch", "flash-linear-attention"]
 PACKAGES += ["xlstm", "numpy"]
 
 
 def machine():
-    devices = tf.config.list_physical_devices("GPU")
     return {
         "processor": _processor(),
         "threads": os.cpu_count(),
-        "device": [d.name for d in devices] or "CPU",
+        "device": _device(),
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
     }
 
 
 def describe(machine):
-    versions = [f"{name} {machine[name]}" for name in PACKAGES if machine[name]]
+    versions = [f"{name} {machine[name]}" for name in PACKAGES if machine.get(name)]
     return (
         f"{machine['threads']} threads of {machine['processor']}, {machine['device']}, "
         f"Python {machine['python']}, {', '.join(versions)}"
@@ -41,18 +40,20 @@ def describe(machine):
 def table(result):
     """The rows of one case's results; ours are the first two contenders."""
     seconds, memory = result["seconds"], result.get("megabytes", {})
-    graph, xla, *_ = seconds
+    first = next(iter(seconds))
+    ours = [name for name in (first, f"{first} (XLA)") if name in seconds]
+    ratios = " | ".join(f"time / {name}" for name in ours)
     yield (
-        f"| contender | median ms | time / {graph} | time / {xla} | first call s |"
+        f"| contender | median ms | {ratios} | first call s |"
         + (" peak MB |" if memory else "")
     )
-    yield "|---|---|---|---|---|" + ("---|" if memory else "")
+    columns = 3 + len(ours) + bool(memory)
+    yield "|---" * columns + "|"
     for name, times in seconds.items():
         cells = [
             name,
             f"{1e3 * np.median(times):.1f}",
-            f"{median_ratio(seconds, name, graph):.2f}",
-            f"{median_ratio(seconds, name, xla):.2f}",
+            *(f"{median_ratio(seconds, name, reference):.2f}" for reference in ours),
             f"{result['first'][name]:.1f}",
         ]
         if memory:
@@ -60,7 +61,7 @@ def table(result):
             cells.append("" if peak is None else f"{peak:.0f}")
         yield f"| {' | '.join(cells)} |"
     for name, reason in result["missing"].items():
-        yield f"| {name} | not measured: {reason} |" + " |" * (4 if memory else 3)
+        yield f"| {name} | not measured: {reason} |" + " |" * (columns - 2)
 
 
 def heading(result):
@@ -98,6 +99,19 @@ def _version(package):
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _device():
+    """What the backend computes on."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return details[0]["device_name"] if details else "CPU"
 
 
 def _processor():

@@ -2,6 +2,7 @@
 
     python -m benchmarks.scaling --only scan --lengths 1024 4096 16384
     python -m benchmarks.scaling --only nam --contenders "NAM" "keras attention, causal"
+    KERAS_BACKEND=jax python -m benchmarks.scaling --only nam    # on a GPU, say
 
 Contenders take turns at every length. One whose step took longer than `--limit` seconds
 is left out at the lengths beyond.
@@ -21,6 +22,7 @@ from benchmarks import report
 from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
+from benchmarks.steps import full_precision
 
 PLOTS = report.FOLDER / "plots"
 
@@ -31,7 +33,8 @@ def measure_lengths(name, lengths, contenders, rounds, limit, changed):
     for length in lengths:
         sizes = sizes_of(name, **changed, length=length)
         case = make_case(name, sizes)
-        case.check()
+        with full_precision():
+            case.check()
         chosen = {
             label
             for label in case.contenders
@@ -43,7 +46,7 @@ def measure_lengths(name, lengths, contenders, rounds, limit, changed):
             print(f"{length:>8} {label:32} not measured: {reason}", flush=True)
         seconds = measure.take_turns(steps, rounds)
         for label in steps:
-            megabytes = measure.peak_megabytes(name, sizes, label)
+            megabytes = measure.peak_megabytes(steps[label], name, sizes, label)
             results.setdefault(label, {})[length] = (
                 float(np.median(seconds[label])),
                 megabytes,
@@ -59,7 +62,7 @@ def rows(results, lengths):
         cells = []
         for length in lengths:
             seconds, megabytes = by_length.get(length, (None, None))
-            time = "" if seconds is None else f"{1e3 * seconds:.0f} ms"
+            time = "" if seconds is None else f"{1e3 * seconds:.3g} ms"
             cells.append(time if megabytes is None else f"{time}, {megabytes:.0f} MB")
         yield f"| {label} | " + " | ".join(cells) + " |"
 

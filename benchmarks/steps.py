@@ -1,14 +1,47 @@
 """Steps: functions of no argument that run a forward, or forward and backward, pass.
 
 A step returns when its numbers are there. The loss is the mean of the squares of the
-outputs; gradients are taken with respect to inputs and weights.
+outputs; gradients are taken with respect to inputs and weights. With `KERAS_BACKEND=jax`
+all steps of Keras are compiled by XLA, which tells what memory they take.
 """
 
-import tensorflow as tf
+import contextlib
+
+import keras
+from keras import ops
+
+HAS_GRAPHS = keras.backend.backend() == "tensorflow"
+
+
+@contextlib.contextmanager
+def full_precision():
+    """All digits of float32 in products: GPUs leave some out, unless told otherwise."""
+    if HAS_GRAPHS:
+        import tensorflow as tf
+
+        config = tf.config.experimental
+        before = config.tensor_float_32_execution_enabled()
+        config.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            config.enable_tensor_float_32_execution(before)
+    else:
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
 
 
 def keras_step(function, inputs, variables=(), jit_compile=False, backward=True):
     """A step of any function of tensors, as a TensorFlow graph or compiled by XLA."""
+    make = _tensorflow_step if HAS_GRAPHS else _jax_step
+    return make(function, inputs, variables, jit_compile, backward)
+
+
+def _tensorflow_step(function, inputs, variables, jit_compile, backward):
+    import tensorflow as tf
+
     variables = [getattr(v, "value", v) for v in variables]
 
     @tf.function(jit_compile=jit_compile)
@@ -31,9 +64,29 @@ def keras_step(function, inputs, variables=(), jit_compile=False, backward=True)
     return step
 
 
+def _jax_step(function, inputs, variables, jit_compile, backward):
+    import jax
+
+    def loss(inputs, values):
+        state = zip(variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=list(state)):
+            return ops.mean(ops.square(function(inputs)))
+
+    compute = jax.value_and_grad(loss, argnums=(0, 1)) if backward else loss
+    operands = inputs, [v.value for v in variables]
+    compiled = jax.jit(compute).lower(*operands).compile()
+
+    def step():
+        return jax.block_until_ready(compiled(*operands))
+
+    held = compiled.memory_analysis()
+    step.megabytes = (held.temp_size_in_bytes + held.output_size_in_bytes) / 2**20
+    return step
+
+
 def layer_step(layer, shape, jit_compile=False, backward=True, seed=0):
     """A step of a Keras layer on normal inputs of `shape`."""
-    inputs = tf.random.stateless_normal(shape, (seed, 0))
+    inputs = keras.random.normal(shape, seed=seed)
     if not layer.built:
         layer.build((None, None, shape[-1]))
     return keras_step(layer, inputs, layer.trainable_variables, jit_compile, backward)
@@ -63,6 +116,10 @@ def products_step(products):
     Args:
         products: List of `(rows, columns, inner)`, the sizes of each product.
     """
+    if not HAS_GRAPHS:
+        raise RuntimeError("measured on TensorFlow alone")
+    import tensorflow as tf
+
     normal = tf.random.normal
     operands = [(normal((m, k)), normal((k, n))) for m, n, k in products]
 
@@ -79,8 +136,6 @@ def products_step(products):
 
 
 def graph_and_xla(name, build):
-    """Two contenders of one builder `build(jit_compile)`."""
-    return {
-        name: lambda: build(False),
-        f"{name} (XLA)": lambda: build(True),
-    }
+    """The contenders of one builder `build(jit_compile)`: on TensorFlow two."""
+    compiled = {f"{name} (XLA)": lambda: build(True)}
+    return {name: lambda: build(False), **compiled} if HAS_GRAPHS else compiled

@@ -120,11 +120,18 @@ class CausalEncoder(layers.NAMTransformerEncoder):
 
 
 class Clock(keras.callbacks.Callback):
-    """Notes the processor time of every step, and how the accuracy rises."""
+    """Notes the time of steps, and how the accuracy rises.
+
+    `steps` has the processor's time of each step. A GPU goes on after a step has
+    returned: `epochs` has the time by the clock of all steps of an epoch.
+    """
 
     def __init__(self):
         super().__init__()
-        self.curve, self.steps = [], []
+        self.curve, self.steps, self.epochs = [], [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch_begin = time.perf_counter()
 
     def on_train_batch_begin(self, batch, logs=None):
         self.begin = time.process_time()
@@ -134,6 +141,7 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.curve.append(float(logs["accuracy"]))
+        self.epochs.append(time.perf_counter() - self.epoch_begin)
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -206,6 +214,7 @@ def run(
     attention="nam",
     preset="cpu",
     length=None,
+    batch=None,
     steps=None,
     source=None,
     folder=None,
@@ -219,9 +228,9 @@ def run(
     preset = PRESETS[preset][task]
     steps = steps or preset["steps"]
     length = length or preset["length"]
-    batch = preset["batch"]
-    if "tokens" in preset:
-        batch = max(1, preset["tokens"] // length)
+    if batch is None:
+        tokens = preset.get("tokens")
+        batch = max(1, tokens // length) if tokens else preset["batch"]
     data = (length, source, folder, preset["settings"])
     rows = None if _has_fixed_rows(task, source) else min(MOST_ROWS, steps * batch)
     inputs, labels = load(task, "train", rows, *data, seed)
@@ -241,10 +250,11 @@ def run(
         jit_compile=jit_compile,
     )
     clock, start = Clock(), time.perf_counter()
+    steps_per_epoch = -(-steps // POINTS)
     model.fit(
         _repeat(inputs, labels, batch, seed),
-        steps_per_epoch=-(-steps // POINTS),
-        epochs=-(-steps // -(-steps // POINTS)),
+        steps_per_epoch=steps_per_epoch,
+        epochs=-(-steps // steps_per_epoch),
         callbacks=[clock],
         verbose=verbose,
     )
@@ -265,6 +275,7 @@ def run(
         "accuracy": float(accuracy),
         "seconds": seconds,
         "steps_per_second": len(clock.steps) / seconds,
+        "seconds_per_step": statistics.median(clock.epochs) / steps_per_epoch,
         "processor_seconds_per_step": statistics.median(clock.steps),
         "peak_megabytes": peak,
         "curve": clock.curve,
@@ -292,7 +303,8 @@ def parse_arguments():
     parser.add_argument("--attention", choices=list(ATTENTIONS), default="nam")
     parser.add_argument("--preset", choices=list(PRESETS), default="cpu")
     parser.add_argument("--length", type=int, help="tokens; by default the preset's")
-    parser.add_argument("--steps", type=int, help="by default the preset's")
+    parser.add_argument("--batch", type=int, help="rows of a step; likewise")
+    parser.add_argument("--steps", type=int, help="likewise")
     parser.add_argument("--source", help="where the rows come from")
     parser.add_argument("--folder", type=Path, help="the folder of the source's files")
     parser.add_argument("--seed", type=int, default=0)

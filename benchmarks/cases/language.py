@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.case import Case
 from benchmarks.case import case
@@ -108,6 +107,7 @@ def generation(batch=1, width=128, heads=4, layers=2, early=100, late=20_000):
 def _keras_hub_step(batch, width, heads, layers, past):
     """A step of a decoder whose cache has just room for one more token."""
     import keras_hub
+    import tensorflow as tf
 
     blocks = [
         keras_hub.layers.TransformerDecoder(4 * width, heads, normalize_first=True)

@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from benchmarks.case import Case
@@ -74,7 +73,7 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
         arrays = _family_arrays(batch, length, heads, dim)
         names = list(arrays)
         sizes = np.cumsum([arrays[name].shape[-1] for name in names])[:-1]
-        packed = tf.constant(np.concatenate(list(arrays.values()), axis=-1))
+        packed = ops.convert_to_tensor(np.concatenate(list(arrays.values()), axis=-1))
 
         def run(packed):
             parts = ops.split(packed, [int(size) for size in sizes], axis=-1)
@@ -148,7 +147,7 @@ def scan(batch=4, length=1024, heads=4, dim=32):
         np.testing.assert_allclose(outputs.numpy(), expected, atol=1e-5)
 
     def ours(form, jit_compile, backward=True):
-        packed = tf.constant(_pack(*arrays))
+        packed = ops.convert_to_tensor(_pack(*arrays))
         return keras_step(
             lambda x: _scan(x, dim, **form), packed, (), jit_compile, backward
         )

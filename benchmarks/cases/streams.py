@@ -1,7 +1,6 @@
 """One step of a stream: its cost must not depend on how long the past is."""
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.case import Case
 from benchmarks.case import case
@@ -14,6 +13,8 @@ CORES = {"NAM": layers.NAM, "LSAM": layers.LSAM, "NAMTM": layers.NAMTM}
 
 def step_after(model, tokens, past):
     """A step of a model that was fed with so many tokens."""
+    import tensorflow as tf
+
     streaming = StreamingModel(model)
     advance = tf.function(streaming, reduce_retracing=True)
     state = streaming.initial_state(len(tokens))
