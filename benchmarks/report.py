@@ -15,7 +15,14 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
-PACKAGES = ["tensorflow", "jax", "keras", "keras-hub", "torch", "flash-linear-attention"]
+PACKAGES = [
+    "tensorflow",
+    "jax",
+    "keras",
+    "keras-hub",
+    "torch",
+    "flash-linear-attention",
+]
 PACKAGES += ["xlstm", "numpy"]
 
 

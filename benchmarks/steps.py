@@ -1,8 +1,8 @@
 """Steps: functions of no argument that run a forward, or forward and backward, pass.
 
 A step returns when its numbers are there. The loss is the mean of the squares of the
-outputs; gradients are taken with respect to inputs and weights. With `KERAS_BACKEND=jax`
-all steps of Keras are compiled by XLA, which tells what memory they take.
+outputs; gradients are taken with respect to inputs and weights. On JAX all steps of
+Keras are compiled by XLA, which tells what memory they take.
 """
 
 import contextlib

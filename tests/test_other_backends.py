@@ -132,6 +132,30 @@ def test_tensorflow_is_not_needed(run):
     run("-c", WITHOUT_TENSORFLOW)
 
 
+@pytest.mark.slow
+def test_benchmarks_run_on_jax(run, tmp_path):
+    if run.backend != "jax":
+        pytest.skip("steps are written for TensorFlow and JAX")
+    table = run(
+        *(
+            "-m",
+            "benchmarks.scaling",
+            "--only",
+            "nam",
+            "--lengths",
+            "8",
+            "--batch",
+            "2",
+        ),
+        *("--contenders", "NAM (XLA)", "keras GRU (XLA)", "--rounds", "1"),
+        *("--plot", str(tmp_path / "plot.png")),
+    )
+    assert "keras GRU (XLA) | " in table
+    assert " ms, " in table
+    assert (tmp_path / "plot.png").exists()
+    assert "| chunks of 64 |" in run("-m", "benchmarks.precision", "--length", "9")
+
+
 def test_gradients_hold_no_graph_alive(run):
     if run.backend != "torch":
         pytest.skip("only PyTorch has graphs that hold on to tensors")
