@@ -18,6 +18,7 @@ from keras_nam.ops import memory_read
 from keras_nam.ops import memory_scan
 from keras_nam.ops import memory_write
 from keras_nam.ops import unit_normalize
+from keras_nam.ops.precision import at_least_float32
 from keras_nam.ops.projection import split_heads
 from keras_nam.ops.scan import check_implementation
 
@@ -52,7 +53,7 @@ class NAMCell(MemoryCell):
         inputs: A 2D tensor of shape `(batch, features)`.
         states: List of one tensor, the memory: `(batch, num_heads * value_dim *
             key_dim)`, or unflattened.
-        training: Unused, for compatibility.
+        training: Boolean, whether `write_regularizer` adds to the loss.
 
     Returns:
         A tuple of the output, `(batch, units)`, and the list of the new states, in the
@@ -252,6 +253,11 @@ class NAM(MemoryRNN):
             write for each head, or for each of its value channels.
         erase_gate: String, `"head"` or `"channel"`: whether there is a probability to
             erase for each head, or for each of its key channels.
+        write_regularizer: Regularizer for the probabilities to write `w`, whose value
+            for all steps, divided by the size of the batch, is added to the loss in
+            training. With `keras.regularizers.L1(1e-2)` the layer writes only what is
+            needed: what it writes beside costs nothing while a memory is nearly empty,
+            and fills it in sequences that are longer than those of training.
         **kwargs: Further arguments of `keras.layers.RNN`: `zero_output_for_mask`,
             `activity_regularizer`, `name`, `dtype`, `trainable`.
 
@@ -316,6 +322,7 @@ class NAM(MemoryRNN):
         decay=None,
         write_gate="head",
         erase_gate="head",
+        write_regularizer=None,
         **kwargs,
     ):
         chunk_size = check_implementation(implementation, chunk_size)
@@ -345,6 +352,18 @@ class NAM(MemoryRNN):
         )
         self.implementation = implementation
         self.chunk_size = chunk_size
+        self.write_regularizer = regularizers.get(write_regularizer)
+
+    def regularize(self, projected, mask, training):
+        if self.write_regularizer is None or not training:
+            return
+        # Half precision could not hold the sum over a long sequence.
+        write = at_least_float32(projected["write_gate"])
+        if mask is not None:
+            axes = tuple(range(2, len(write.shape)))
+            write = ops.where(ops.expand_dims(mask, axes), write, 0.0)
+        batch_size = ops.cast(ops.shape(write)[0], write.dtype)
+        self.add_loss(self.write_regularizer(write) / batch_size)
 
     def run(self, projected, states, mask, training=False, segment_ids=None):
         outputs, memory = memory_scan(
@@ -363,4 +382,5 @@ class NAM(MemoryRNN):
             **super().get_config(),
             "implementation": self.implementation,
             "chunk_size": self.chunk_size,
+            "write_regularizer": regularizers.serialize(self.write_regularizer),
         }

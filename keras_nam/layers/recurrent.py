@@ -131,6 +131,9 @@ class MemoryRNN(keras.layers.RNN):
         outputs, states, _ = self.run_steps(projected, states, mask, training)
         return outputs, states
 
+    def regularize(self, projected, mask, training):
+        """Adds what `projected` costs to the loss of a training."""
+
     def trajectory(self, sequences, initial_state=None, mask=None):
         """Returns what the memory did at every step.
 
@@ -228,6 +231,7 @@ class MemoryRNN(keras.layers.RNN):
             outputs = ops.zeros(shape, self.compute_dtype)
         else:
             projected = self.cell.project(sequences)
+            self.regularize(projected, mask, training)
             arguments = [projected, states, mask, training]
             by_steps = self.unroll or (in_portable_scope() and not self.run_is_portable)
             if segment_ids is not None and self.run_takes_segments and not by_steps:

@@ -36,6 +36,8 @@ def streaming(layer):
     """
     if type(layer) in RECURRENT:
         return _StreamingRNN(layer)
+    if type(layer) is keras.layers.Conv1D:
+        return _StreamingConvolution(layer)
     classes = type(layer).__mro__
     # A subclass with a `call` of its own does not compute what it inherited.
     for cls in classes:
@@ -135,3 +137,28 @@ class _StreamingRNN(keras.layers.RNN):
         outputs = ops.cast(outputs, self.layer.compute_dtype)
         returned = (outputs, *states) if self.layer.return_state else outputs
         return returned, [*tree.flatten(states), last_output]
+
+
+class _StreamingConvolution:
+    """A causal convolution of Keras, which keeps the steps that its kernel reaches."""
+
+    def __init__(self, layer):
+        if layer.padding != "causal":
+            raise ValueError("only `padding='causal'` looks at no later step")
+        if layer.strides != (1,) or layer.data_format != "channels_last":
+            raise ValueError(
+                "a convolution goes on from a state with `strides=1` and "
+                "`data_format='channels_last'`"
+            )
+        self.layer = layer
+        self.past = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
+
+    def initial_stream_state(self, batch_size):
+        channels = self.layer.input_spec.axes[-1]
+        return [ops.zeros((batch_size, self.past, channels), self.layer.compute_dtype)]
+
+    def stream(self, inputs, *, state):
+        (before,) = state
+        steps = ops.concatenate([ops.cast(before, inputs.dtype), inputs], axis=1)
+        outputs = self.layer(steps)[:, self.past :]
+        return outputs, [steps[:, ops.shape(inputs)[1] :]]

@@ -95,6 +95,7 @@ class StreamingModel:
         `NAMTransformerEncoder` on one of them, if they are called with
         `use_causal_mask=True`; so `keras_nam.baselines.RotaryAttention` with a
         `window`;
+    - `keras.layers.Conv1D` with `padding="causal"`, which drops masks there as well;
     - `keras_nam.layers.PositionEmbedding`, which counts on;
     - a layer of your own with the methods `initial_stream_state(batch_size)`, which
         returns a list of tensors `(batch_size, ...)`, and `stream(*args, state,
@@ -356,9 +357,10 @@ def _cannot_stream(operation, reason):
         "A model can be fed piece by piece if each of its layers goes on from a state "
         "or is known to treat every time step by itself: recurrent layers and "
         "`LSTMEncoder` that run forwards, causal `NAMAttention`, `LinearAttention` and "
-        "`NAMTransformerEncoder`, `PositionEmbedding`, Keras' layers and operations "
-        "that leave time alone, and a layer of your own with the methods "
-        "`initial_stream_state` and `stream`. Nested models have to be unpacked. "
+        "`NAMTransformerEncoder`, causal `Conv1D`, `PositionEmbedding`, Keras' layers "
+        "and operations that leave time alone, and a layer of your own with the "
+        "methods `initial_stream_state` and `stream`. Nested models have to be "
+        "unpacked. "
         f"Received: '{operation.name}' of type {type(operation)}: {reason}"
     )
 

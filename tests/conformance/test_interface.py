@@ -62,6 +62,7 @@ CHANGED = {
     "sharpness": 3.0,
     "sharpen_training": True,
     "stay_bias": 2.0,
+    "write_regularizer": "l1",
     "kernel_initializer": "he_normal",
     "recurrent_initializer": "glorot_normal",
     "bias_initializer": "ones",

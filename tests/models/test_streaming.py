@@ -137,6 +137,13 @@ CORES = {
     "twice": twice,
     "without time": without_time,
     "steps alone": steps_alone,
+    "convolution": chain(
+        keras.layers.Conv1D(
+            8, 3, padding="causal", dilation_rate=2, activation="relu", groups=2
+        ),
+        keras.layers.Conv1D(8, 1, padding="causal"),
+        recurrent(layers.NAM, 8),
+    ),
 }
 
 
@@ -186,8 +193,8 @@ def test_pieces_give_what_the_whole_gives(core, seed):
     check(CORES[core], TOKENS, None, seed, atol=1e-5)
 
 
-# `EinsumDense` drops masks.
-@pytest.mark.parametrize(("seed", "core"), list(enumerate(CORES))[:-1])
+# `EinsumDense` and `Conv1D` drop masks.
+@pytest.mark.parametrize(("seed", "core"), list(enumerate(CORES))[:-2])
 def test_masked_steps_leave_the_state(core, seed):
     stream, state = check(CORES[core], PADDED, 8, seed, atol=1e-5)
     _, after = stream(np.full((3, 3), 8, "int32"), state)
@@ -322,7 +329,11 @@ MIXING = {
         "Bidirectional",
     ),
     "unrolled": (recurrent(layers.NAM, 8, unroll=True), "unroll"),
-    "convolution": (lambda x: keras.layers.Conv1D(8, 2)(x), "Conv1D"),
+    "convolution": (lambda x: keras.layers.Conv1D(8, 2)(x), "Conv1D.*causal"),
+    "strides": (
+        lambda x: keras.layers.Conv1D(8, 2, 2, padding="causal")(x),
+        "Conv1D.*strides",
+    ),
     "softmax attention": (
         lambda x: keras.layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
         "MultiHeadAttention",
