@@ -104,6 +104,15 @@ def train(model, task, steps, recipe, seed, jit_compile):
     return time.perf_counter() - start
 
 
+def sharpen_controller(model, candidates, rows):
+    """The model with the best of these factors for its controllers, and that factor."""
+    sharpen = models.sharpen_controller
+    factor = models.choose_sharpness(
+        model, *rows, candidates=candidates, sharpen=sharpen
+    )
+    return sharpen(model, factor), factor
+
+
 def evaluate(model, task, seed, longer=LONGER):
     """Sequence accuracy on the answer, by the lengths of the problems."""
     accuracies = {
@@ -244,13 +253,18 @@ def main():
         sharpness = None
         if contender == "namtm":
             rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
+            label = "namtm"
+            if len(recipe.controller) > 1:
+                trained, factor = sharpen_controller(trained, recipe.controller, rows)
+                label += f", controller {factor:g}"
             sharpness = models.choose_sharpness(trained, *rows)
+            label += f", sharpness {sharpness:g}"
         if is_preset:
             # What is measured is what the preset holds.
             trained.set_weights([w.astype("float16") for w in trained.get_weights()])
         if sharpness is not None:
             trained = models.with_sharpness(trained, sharpness)
-            copies[f"namtm, sharpness {sharpness:g}"] = trained
+            copies[label] = trained
         for label, copy in copies.items():
             results[label] = {
                 "parameters": parameters,

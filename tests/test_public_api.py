@@ -81,6 +81,7 @@ NAMES = {
         "namtm_tagger",
         "residual_features",
         "sequence_classifier",
+        "sharpen_controller",
         "token_tagger",
         "with_sharpness",
     ],

@@ -294,6 +294,7 @@ NEEDED = {
         "candidates": [1],
     },
     "models.from_preset": lambda: {"name": "reverse"},
+    "models.sharpen_controller": lambda: {"model": turing_machine(), "factor": 2.0},
     "models.with_sharpness": lambda: {"model": turing_machine(), "sharpness": 2.0},
     "models.fit_few_shot": lambda: {
         "model": few_shot_model(),

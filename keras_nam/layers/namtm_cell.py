@@ -231,6 +231,11 @@ class NAMTMCell(AnyLengthCell):
         for weight in (self.action_dense.kernel, self.action_dense.bias):
             weight.assign(weight * ops.cast(scale, weight.dtype))
 
+    def scale_controller(self, factor):
+        """Multiplies the weights that the controller's gates are computed from."""
+        for weight in self.controller.weights:
+            weight.assign(weight * ops.cast(factor, weight.dtype))
+
     def jumps(self, query, key, gates, key_memory):
         """What `tape_step` and `tape_scan` take for jumps, of lists of one or none."""
         if not self.use_jump:

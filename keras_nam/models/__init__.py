@@ -19,6 +19,7 @@ from keras_nam.models.namtm import namtm_tagger
 from keras_nam.models.presets import from_preset
 from keras_nam.models.presets import list_presets
 from keras_nam.models.sharpness import choose_sharpness
+from keras_nam.models.sharpness import sharpen_controller
 from keras_nam.models.sharpness import with_sharpness
 from keras_nam.models.sizes import SIZES
 from keras_nam.models.streaming import StreamingModel
@@ -50,6 +51,7 @@ __all__ = [
     "namtm_tagger",
     "residual_features",
     "sequence_classifier",
+    "sharpen_controller",
     "token_tagger",
     "with_sharpness",
 ]

@@ -53,6 +53,8 @@ class Recipe(NamedTuple):
         clip: Float, the largest norm of all gradients together.
         sharpen: Float, the factor of `SharpenHeads`, over four fifths of the steps. 1
             leaves the heads as they are.
+        controller: Tuple of numbers, the factors of `sharpen_controller` that are tried
+            after training.
         stages: Tuple of `Stage`, one after the other.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
         model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
@@ -65,6 +67,7 @@ class Recipe(NamedTuple):
     cosine: bool = False
     clip: float = 0.1
     sharpen: float = 1.0
+    controller: tuple = (1,)
     stages: tuple = (Stage(),)
     loss_on_answer: bool = True
     model: dict = {}
@@ -198,6 +201,7 @@ RECIPES = {
     "addition": Recipe(
         1_600,
         sharpen=7 / 3,
+        controller=(1, 1.5, 2),
         stages=(Stage(0.375, 0.0, PLAIN_SUMS), Stage(0.625, 0.3, SUMS)),
         model=TWO_MACHINES,
     ),

@@ -1,4 +1,6 @@
-"""How sharp the heads of a trained Turing machine are."""
+"""How sharp the heads of a trained Turing machine are, and its controller."""
+
+from collections.abc import Callable
 
 import keras
 
@@ -8,7 +10,9 @@ from keras_nam.arguments import check_list
 from keras_nam.arguments import check_numbers
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_shape
+from keras_nam.layers.namtm import NAMTM
 from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
+from keras_nam.visualization.search import find_layers
 
 BATCH_SIZE = 32
 
@@ -48,12 +52,64 @@ def with_sharpness(model, sharpness):
             "Argument `model` must hold a layer with a `sharpness`, as `NAMTM` is. "
             f"Received: model={model}"
         )
-    copy = keras.saving.deserialize_keras_object(config)
-    copy.set_weights(model.get_weights())
+    return _copy(config, model)
+
+
+def sharpen_controller(model, factor):
+    """Returns a copy of a model whose Turing machines have a sharper controller.
+
+    The controller is an LSTM. Training makes its gates nearly, never quite, open or
+    closed, so that its state goes on changing for as long as a sequence lasts, and with
+    it what the heads do: a machine that adds numbers of 25 digits may be wrong in all
+    of 40. The copy has gates and candidates of `factor (x_t W + h_{t-1} R + b)`, which
+    are its weights: it goes on training with them.
+
+    Args:
+        model: A model that holds a `keras_nam.layers.NAMTM`. If there are several, all
+            are changed.
+        factor: Positive number. 1 changes nothing.
+
+    Returns:
+        A model of the same kind, compiled as the model is, with an optimizer that
+        starts anew.
+
+    Example:
+
+    ```python
+    model = keras_nam.models.namtm_tagger(width=16, num_tapes=2, tape_length=None)
+    rows = keras_nam.datasets.load_task("addition", "ood", 64)
+    factor = keras_nam.models.choose_sharpness(
+        model, *rows, candidates=[1, 2], sharpen=keras_nam.models.sharpen_controller
+    )
+    model = keras_nam.models.sharpen_controller(model, factor)
+    ```
+
+    Raises:
+        ValueError: If the model holds no `NAMTM`, or `factor` is not a positive number.
+    """
+    check_instance("model", model, keras.Model)
+    factor = check_positive("factor", factor)
+    copy = _copy(keras.saving.serialize_keras_object(model), model)
+    layers = [found.layer for found in find_layers(copy)]
+    machines = [layer for layer in layers if isinstance(layer, NAMTM)]
+    if not machines:
+        raise ValueError(
+            "Argument `model` must hold a `keras_nam.layers.NAMTM`. "
+            f"Received: model={model}"
+        )
+    for machine in machines:
+        machine.cell.scale_controller(factor)
     return copy
 
 
-def choose_sharpness(model, inputs, targets, sample_weight=None, candidates=(1, 2, 4)):
+def choose_sharpness(
+    model,
+    inputs,
+    targets,
+    sample_weight=None,
+    candidates=(1, 2, 4),
+    sharpen=with_sharpness,
+):
     """Returns how sharp the heads of a trained model should be.
 
     A model that has learned an algorithm is the better the sharper its heads are, one
@@ -69,6 +125,8 @@ def choose_sharpness(model, inputs, targets, sample_weight=None, candidates=(1, 
         sample_weight: Array of shape `(rows, time)`, which is 0 outside of the answer.
             `None` means that all positions are.
         candidates: List of positive numbers, the factors to try.
+        sharpen: Function that makes the copy to try of a model and a candidate:
+            `with_sharpness` or, for the controller, `sharpen_controller`.
 
     Returns:
         The candidate with the most rows without an error or, if several have as many,
@@ -88,6 +146,7 @@ def choose_sharpness(model, inputs, targets, sample_weight=None, candidates=(1, 
             a candidate is not a positive number.
     """
     check_instance("model", model, keras.Model)
+    check_instance("sharpen", sharpen, Callable, "a function")
     inputs = check_integers("inputs", inputs, ranks=2)
     targets = check_integers("targets", targets, ranks=2)
     check_shape("targets", targets, inputs.shape, "(rows, time)")
@@ -102,13 +161,20 @@ def choose_sharpness(model, inputs, targets, sample_weight=None, candidates=(1, 
     ]
 
     def score(sharpness):
-        copy = with_sharpness(model, sharpness)
+        copy = sharpen(model, sharpness)
         logits = copy.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
         accuracy = SequenceAccuracy()
         accuracy.update_state(targets, logits, sample_weight=sample_weight)
         return float(accuracy.result()), sharpness
 
     return max(candidates, key=score)
+
+
+def _copy(config, model):
+    """A model of that config, with the weights of another one."""
+    copy = keras.saving.deserialize_keras_object(config)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _set_sharpness(config, sharpness):

@@ -97,12 +97,31 @@ def test_copies_are_sharp_wherever_the_machine_stands():
     np.testing.assert_allclose(back(INPUTS), model(INPUTS), atol=1e-6)
 
 
+def test_a_controller_decides_more_sharply():
+    model = models.namtm_tagger(9, width=8, num_tapes=2, num_layers=2)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    sharp = models.sharpen_controller(model, 3)
+    assert sharp.optimizer is not None
+    for name in ("namtm", "namtm_2"):
+        before, after = (m.get_layer(name).cell for m in (model, sharp))
+        for old, new in zip(before.weights, after.weights, strict=True):
+            factor = 3.0 if "controller" in old.path else 1.0
+            np.testing.assert_allclose(new, factor * np.asarray(old), rtol=1e-6)
+    assert np.abs(sharp(TOKENS) - model(TOKENS)).max() > 1e-3
+    same = models.sharpen_controller(model, 1)
+    np.testing.assert_array_equal(same(TOKENS), model(TOKENS))
+
+
 def test_a_model_without_a_machine_is_refused():
     model = models.token_tagger(layers.NAM(4, return_sequences=True), 9, 4)
     with pytest.raises(ValueError, match="must hold a layer with a `sharpness`"):
         models.with_sharpness(model, 2)
     with pytest.raises(ValueError, match="`sharpness` must be a positive number"):
         models.with_sharpness(models.namtm_tagger(width=4, num_tapes=2), 0)
+    with pytest.raises(ValueError, match="must hold a `keras_nam.layers.NAMTM`"):
+        models.sharpen_controller(model, 2)
+    with pytest.raises(ValueError, match="`factor` must be a positive number"):
+        models.sharpen_controller(models.namtm_tagger(width=4, num_tapes=2), -1)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +146,19 @@ def test_the_factor_that_answers_most_rows_is_chosen(tagger):
     for candidates in ([1, 6], [6, 1]):
         chosen = models.choose_sharpness(tagger, TOKENS, answers(1), weight, candidates)
         assert chosen == 6
+
+
+def test_the_factor_of_the_controller_is_chosen_alike(tagger):
+    targets = np.argmax(models.sharpen_controller(tagger, 9)(TOKENS), axis=-1)
+    assert (targets != np.argmax(tagger(TOKENS), axis=-1)).any()
+    chosen = models.choose_sharpness(
+        tagger,
+        TOKENS,
+        targets,
+        candidates=[1, 9],
+        sharpen=models.sharpen_controller,
+    )
+    assert chosen == 9
 
 
 def test_wrong_candidates_are_refused(tagger):
