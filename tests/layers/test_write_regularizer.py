@@ -46,7 +46,9 @@ def test_it_costs_nothing_outside_of_training():
     assert loss_of(plain, X, training=True) == 0
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_training_closes_the_gate(jit_compile):
     targets = np.random.default_rng(1).normal(size=(3, 7, 4)).astype("float32")
     gates = {}
