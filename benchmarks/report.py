@@ -15,15 +15,8 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
 README = FOLDER / "README.md"
 START, END = "<!-- results -->\n", "<!-- end of results -->\n"
-PACKAGES = [
-    "tensorflow",
-    "jax",
-    "keras",
-    "keras-hub",
-    "torch",
-    "flash-linear-attention",
-]
-PACKAGES += ["xlstm", "numpy"]
+PACKAGES = ["tensorflow", "jax", "keras", "keras-hub", "torch"]
+PACKAGES += ["flash-linear-attention", "xlstm", "numpy"]
 
 
 def machine():
@@ -45,7 +38,7 @@ def describe(machine):
 
 
 def table(result):
-    """The rows of one case's results; ours are the first two contenders."""
+    """The rows of one case's results; ours are the first contender, and it with XLA."""
     seconds, memory = result["seconds"], result.get("megabytes", {})
     first = next(iter(seconds))
     ours = [name for name in (first, f"{first} (XLA)") if name in seconds]

@@ -62,9 +62,14 @@ def rows(results, lengths):
         cells = []
         for length in lengths:
             seconds, megabytes = by_length.get(length, (None, None))
-            time = "" if seconds is None else f"{1e3 * seconds:.3g} ms"
+            time = "" if seconds is None else _milliseconds(seconds)
             cells.append(time if megabytes is None else f"{time}, {megabytes:.0f} MB")
         yield f"| {label} | " + " | ".join(cells) + " |"
+
+
+def _milliseconds(seconds):
+    """Three digits at least, and no powers of ten."""
+    return f"{1e3 * seconds:{'.0f' if seconds >= 0.1 else '.3g'}} ms"
 
 
 def plot(name, results, path):

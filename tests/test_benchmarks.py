@@ -115,6 +115,10 @@ def test_scaling_draws_a_plot(tmp_path):
     assert (tmp_path / "plots" / "scan.png").stat().st_size > 1000
     lines = list(scaling.rows(results, [8, 16]))
     assert lines[2] == "| ours | 100 ms, 2 MB | 200 ms, 4 MB |"
+    *_, line = scaling.rows(
+        {"ours": {8: (0.001234, None), 16: (1.2345, None)}}, [8, 16]
+    )
+    assert line == "| ours | 1.23 ms | 1234 ms |"
 
 
 def test_the_table_of_generalization_is_that_of_the_kept_cells():

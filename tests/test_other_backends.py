@@ -137,16 +137,8 @@ def test_benchmarks_run_on_jax(run, tmp_path):
     if run.backend != "jax":
         pytest.skip("steps are written for TensorFlow and JAX")
     table = run(
-        *(
-            "-m",
-            "benchmarks.scaling",
-            "--only",
-            "nam",
-            "--lengths",
-            "8",
-            "--batch",
-            "2",
-        ),
+        *("-m", "benchmarks.scaling", "--only", "nam"),
+        *("--lengths", "8", "--batch", "2"),
         *("--contenders", "NAM (XLA)", "keras GRU (XLA)", "--rounds", "1"),
         *("--plot", str(tmp_path / "plot.png")),
     )

@@ -5,8 +5,7 @@ from keras import ops
 
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
-from keras_nam.layers.namtm import NAMTM
-from keras_nam.visualization.search import find_layers
+from keras_nam.visualization.search import find_machines
 
 # In steps: the optimizer mostly finds the weights as it left them.
 PERIOD = 50
@@ -50,13 +49,9 @@ class SharpenHeads(keras.callbacks.Callback):
         self.steps = check_integer("steps", steps)
 
     def on_train_begin(self, logs=None):
-        layers = [found.layer for found in find_layers(self.model)]
-        self._cells = [layer.cell for layer in layers if isinstance(layer, NAMTM)]
-        if not self._cells:
-            raise ValueError(
-                "`SharpenHeads` needs a model with a `keras_nam.layers.NAMTM`. "
-                f"Received: model={self.model}"
-            )
+        self._cells = find_machines(
+            self.model, "`SharpenHeads` needs a model with a `keras_nam.layers.NAMTM`"
+        )
         self._period = self._current_period()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -53,7 +53,7 @@ class NAMCell(MemoryCell):
         inputs: A 2D tensor of shape `(batch, features)`.
         states: List of one tensor, the memory: `(batch, num_heads * value_dim *
             key_dim)`, or unflattened.
-        training: Boolean, whether `write_regularizer` adds to the loss.
+        training: Unused, for compatibility.
 
     Returns:
         A tuple of the output, `(batch, units)`, and the list of the new states, in the
@@ -267,7 +267,7 @@ class NAM(MemoryRNN):
             `(batch, num_heads, units // num_heads, key_dim)`. `None` means zeros.
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
             the memory untouched and repeats the last output.
-        training: Unused, for compatibility.
+        training: Boolean, whether `write_regularizer` adds to the loss.
         segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
             sequences. One starts with an empty memory where the number changes.
 

@@ -10,9 +10,8 @@ from keras_nam.arguments import check_list
 from keras_nam.arguments import check_numbers
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_shape
-from keras_nam.layers.namtm import NAMTM
 from keras_nam.metrics.sequence_accuracy import SequenceAccuracy
-from keras_nam.visualization.search import find_layers
+from keras_nam.visualization.search import find_machines
 
 BATCH_SIZE = 32
 
@@ -90,15 +89,9 @@ def sharpen_controller(model, factor):
     check_instance("model", model, keras.Model)
     factor = check_positive("factor", factor)
     copy = _copy(keras.saving.serialize_keras_object(model), model)
-    layers = [found.layer for found in find_layers(copy)]
-    machines = [layer for layer in layers if isinstance(layer, NAMTM)]
-    if not machines:
-        raise ValueError(
-            "Argument `model` must hold a `keras_nam.layers.NAMTM`. "
-            f"Received: model={model}"
-        )
-    for machine in machines:
-        machine.cell.scale_controller(factor)
+    problem = "Argument `model` must hold a `keras_nam.layers.NAMTM`"
+    for cell in find_machines(copy, problem):
+        cell.scale_controller(factor)
     return copy
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_nam.layers.namtm import NAMTM
 from keras_nam.layers.recurrent import MemoryRNN
 
 
@@ -53,6 +54,19 @@ def find_layer(model, layer=None):
     else:
         problem = f"Choose one of the layers {paths} by the argument `layer`"
     raise ValueError(f"{problem}. Received: model={model}, layer={name}")
+
+
+def find_machines(model, problem):
+    """Returns the cells of every `NAMTM` in `model`.
+
+    Raises:
+        ValueError: If there is none, with what is the `problem` then.
+    """
+    layers = [found.layer for found in find_layers(model)]
+    cells = [layer.cell for layer in layers if isinstance(layer, NAMTM)]
+    if not cells:
+        raise ValueError(f"{problem}. Received: model={model}")
+    return cells
 
 
 def find_layers(model):
