@@ -155,7 +155,8 @@ def run_cell(task, name, seed, published, steps):
     recipe = published_recipe(task) if published else RECIPES[task]
     keras.utils.set_random_seed(seed)
     model = build_model(name, namtm_arguments(task, published))
-    seconds = train(model, task, steps or recipe.steps, recipe, seed, True)
+    recipe = recipe._replace(steps=steps or recipe.steps)
+    seconds = train(model, task, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.
     model.compile(jit_compile=False)
     machines = {"": model}
