@@ -7,7 +7,8 @@
 
 A model with a tape is trained, by the recipe of its task, beside an LSTM of the same
 size. How sharp its heads are is then chosen on problems a little longer than those of
-training. The table that is printed, the plots, the `.keras` model and the SavedModel go
+training; if it does not solve those, it starts again, from other weights and on other
+rows. The table that is printed, the plots, the `.keras` model and the SavedModel go
 to `--out`; at the end a new process answers a question from the SavedModel without
 importing `keras_nam`.
 """
@@ -195,12 +196,12 @@ def write_preset(task, model, recipe, seed, sharpness, accuracies):
 
 def print_table(results):
     groups = list(next(iter(results.values()))["accuracy"])
-    width = max(5, *map(len, groups))
+    width, labels = max(5, *map(len, groups)), max(map(len, results))
     print("\nSequence accuracy on the answer, in percent")
-    print(f"{'':22}" + "".join(f"{g:>{width + 2}}" for g in groups))
+    print(" " * labels + "".join(f"{g:>{width + 2}}" for g in groups))
     for name, result in results.items():
         cells = (f"{100 * result['accuracy'][g]:.1f}" for g in groups)
-        print(f"{name:22}" + "".join(f"{c:>{width + 2}}" for c in cells))
+        print(f"{name:{labels}}" + "".join(f"{c:>{width + 2}}" for c in cells))
     print()
 
 
