@@ -4,7 +4,7 @@
         --teach a.png b.png c.png --classify d.png e.png
 
 Only TensorFlow and numpy are needed. The files are the ones that the exported model
-was made for: white on black, of its size.
+was made for: of its size and its colors, white on black or RGB.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 def read_images(paths):
     images = [
-        tf.io.decode_image(tf.io.read_file(path), channels=1, expand_animations=False)
+        tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
         for path in paths
     ]
     return tf.stack([tf.cast(image, "float32") / 255 for image in images])

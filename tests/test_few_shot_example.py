@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples"))
 
 import few_shot  # noqa: E402
+import teach  # noqa: E402
 
 SIZES = {"num_base_classes": 6, "num_novel_classes": 2}
 KEYS = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
@@ -90,6 +92,15 @@ def test_intervals_of_pooled_seeds():
     moments = [(x.mean(), x.std()) for x in seeds]
     found = few_shot.pooled_interval(moments, [40, 40, 40])
     np.testing.assert_allclose(found, confidence_interval(100 * seeds.ravel()))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_keep_their_colors(tmp_path, channels):
+    images = np.random.default_rng(0).integers(256, size=(2, 4, 4, channels))
+    paths = [str(tmp_path / f"{i}.png") for i in range(2)]
+    for path, image in zip(paths, images, strict=True):
+        keras.utils.save_img(path, image, scale=False)
+    np.testing.assert_allclose(255 * teach.read_images(paths), images, atol=1e-3)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("few-shot-*.json")))
