@@ -8,9 +8,10 @@
 All models of a task have about the same number of parameters, the same rows in the same
 order, and the same number of steps, those of the task's recipe; `--preset paper` takes
 the recipe, the budget and the machine of the papers. Where a recipe has another machine
-than a NAM-TM, that of the papers takes its place. Where a model has heads, their
-sharpness is chosen on the split `"ood"`, and both are reported. Nothing is chosen on
-longer rows.
+than a NAM-TM, that of the papers takes its place; the convolution of associative
+recall, which shows a value together with its key, stands in front of all models. Where
+a model has heads, their sharpness is chosen on the split `"ood"`, and both are
+reported. Nothing is chosen on longer rows.
 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
@@ -60,8 +61,11 @@ LONGER = {4: (128, 16), 8: (64, 8)}
 GROUPS = ("ID", "OOD", "far", "4x", "8x")
 
 
-def core_of(name, width):
-    """The layers of a tagger of that width, between embedding and logits."""
+def core_of(name, width, arguments):
+    """The layers of a tagger of that width, between embedding and logits.
+
+    A NAM-TM is one of these arguments of `namtm_tagger`.
+    """
     import keras
 
     from keras_nam import baselines
@@ -69,6 +73,13 @@ def core_of(name, width):
 
     sequences = {"return_sequences": True}
     make = {
+        "namtm": lambda: layers.NAMTM(
+            width,
+            num_tapes=arguments["num_tapes"],
+            tape_length=arguments["tape_length"],
+            use_jump=arguments["use_jump"],
+            **sequences,
+        ),
         "lsam": lambda: keras.layers.Bidirectional(
             layers.LSAM(width // 2, num_heads=2, **sequences)
         ),
@@ -118,18 +129,25 @@ def namtm_arguments(task, published):
     return recipe.model_arguments()
 
 
-def build_model(name, arguments):
-    """A model with about as many parameters as a NAM-TM of these arguments."""
+def build_model(name, task, published=False):
+    """A model with about as many parameters as the NAM-TM of a task."""
+    import keras
+
     from keras_nam import models
 
-    if name == "namtm":
+    arguments = namtm_arguments(task, published)
+    in_pairs = task == "associative_recall" and not published
+    if name == "namtm" and not in_pairs:
         return models.namtm_tagger(**arguments)
     wanted = models.namtm_tagger(**arguments).count_params()
     tokens = arguments["vocabulary_size"]
 
     @functools.cache
     def build(width):
-        return models.token_tagger(core_of(name, width), tokens, width, dropout=0.1)
+        core = core_of(name, width, arguments)
+        if in_pairs:
+            core.insert(0, keras.layers.Conv1D(width, 2, padding="causal"))
+        return models.token_tagger(core, tokens, width, dropout=0.1)
 
     # The number of parameters grows with the square of the width.
     width = 64
@@ -154,7 +172,7 @@ def run_cell(task, name, seed, published, steps):
 
     recipe = published_recipe(task) if published else RECIPES[task]
     keras.utils.set_random_seed(seed)
-    model = build_model(name, namtm_arguments(task, published))
+    model = build_model(name, task, published)
     recipe = recipe._replace(steps=steps or recipe.steps)
     seconds = train(model, task, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.

@@ -132,9 +132,8 @@ def test_the_table_of_generalization_is_that_of_the_kept_cells():
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])
 def test_models_have_about_as_many_parameters(task):
-    arguments = generalization.namtm_arguments(task, published=False)
     wanted, *counts = (
-        generalization.build_model(name, arguments).count_params()
+        generalization.build_model(name, task).count_params()
         for name in generalization.MODELS
     )
     assert all(0.8 < count / wanted < 1.2 for count in counts)
