@@ -7,11 +7,10 @@
 
 All models of a task have about the same number of parameters, the same rows in the same
 order, and the same number of steps, those of the task's recipe; `--preset paper` takes
-the recipe, the budget and the machine of the papers. Where a recipe has another machine
-than a NAM-TM, that of the papers takes its place; the convolution of associative
-recall, which shows a value together with its key, stands in front of all models. Where
-a model has heads, their sharpness is chosen on the split `"ood"`, and both are
-reported. Nothing is chosen on longer rows.
+the recipe, the budget and the machine of the papers. The machine of a recipe is a
+NAM-TM, but for associative recall, where it is a NAM behind a convolution, and the
+convolution stands in front of all models. Where a model has heads, their sharpness is
+chosen on the split `"ood"`, and both are reported. Nothing is chosen on longer rows.
 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
@@ -61,11 +60,8 @@ LONGER = {4: (128, 16), 8: (64, 8)}
 GROUPS = ("ID", "OOD", "far", "4x", "8x")
 
 
-def core_of(name, width, arguments):
-    """The layers of a tagger of that width, between embedding and logits.
-
-    A NAM-TM is one of these arguments of `namtm_tagger`.
-    """
+def core_of(name, width):
+    """The layers of a tagger of that width, between embedding and logits."""
     import keras
 
     from keras_nam import baselines
@@ -75,9 +71,9 @@ def core_of(name, width, arguments):
     make = {
         "namtm": lambda: layers.NAMTM(
             width,
-            num_tapes=arguments["num_tapes"],
-            tape_length=arguments["tape_length"],
-            use_jump=arguments["use_jump"],
+            num_tapes=2,
+            tape_length=None,
+            use_jump=False,
             **sequences,
         ),
         "lsam": lambda: keras.layers.Bidirectional(
@@ -118,34 +114,30 @@ def core_of(name, width, arguments):
     return [make()]
 
 
-def namtm_arguments(task, published):
-    """Those of the NAM-TM that tells how large the models of a task are."""
+def recipe_of(task, published):
     from keras_nam.models.recipes import RECIPES
     from keras_nam.models.recipes import published_recipe
 
-    recipe = RECIPES[task]
-    if published or recipe.machine != "namtm":
-        recipe = published_recipe(task)
-    return recipe.model_arguments()
+    return published_recipe(task) if published else RECIPES[task]
 
 
-def build_model(name, task, published=False):
-    """A model with about as many parameters as the NAM-TM of a task."""
+def build_model(name, recipe):
+    """The machine of a recipe, or another model with about as many parameters."""
     import keras
 
     from keras_nam import models
+    from keras_nam.models.recipes import build_machine
 
-    arguments = namtm_arguments(task, published)
-    in_pairs = task == "associative_recall" and not published
-    if name == "namtm" and not in_pairs:
-        return models.namtm_tagger(**arguments)
-    wanted = models.namtm_tagger(**arguments).count_params()
-    tokens = arguments["vocabulary_size"]
+    arguments = recipe.model_arguments()
+    machine = build_machine(**arguments)
+    if name == recipe.machine:
+        return machine
+    wanted, tokens = machine.count_params(), arguments["vocabulary_size"]
 
     @functools.cache
     def build(width):
-        core = core_of(name, width, arguments)
-        if in_pairs:
+        core = core_of(name, width)
+        if recipe.machine == "nam":
             core.insert(0, keras.layers.Conv1D(width, 2, padding="causal"))
         return models.token_tagger(core, tokens, width, dropout=0.1)
 
@@ -165,14 +157,12 @@ def run_cell(task, name, seed, published, steps):
     from length_generalization import train
 
     from keras_nam import models
-    from keras_nam.models.recipes import RECIPES
     from keras_nam.models.recipes import load_rows
-    from keras_nam.models.recipes import published_recipe
     from keras_nam.models.recipes import rows_of
 
-    recipe = published_recipe(task) if published else RECIPES[task]
+    recipe = recipe_of(task, published)
     keras.utils.set_random_seed(seed)
-    model = build_model(name, task, published)
+    model = build_model(name, recipe)
     recipe = recipe._replace(steps=steps or recipe.steps)
     seconds = train(model, task, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.

@@ -132,8 +132,9 @@ def test_the_table_of_generalization_is_that_of_the_kept_cells():
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])
 def test_models_have_about_as_many_parameters(task):
+    recipe = generalization.recipe_of(task, published=False)
     wanted, *counts = (
-        generalization.build_model(name, task).count_params()
+        generalization.build_model(name, recipe).count_params()
         for name in generalization.MODELS
     )
     assert all(0.8 < count / wanted < 1.2 for count in counts)
@@ -143,5 +144,6 @@ def test_models_have_about_as_many_parameters(task):
 def test_the_machine_of_a_task_knows_its_tokens(published):
     for task in generalization.TASKS:
         tokens, *_ = datasets.load_task(task, num_examples=64, **rows_of(task, "far"))
-        known = generalization.namtm_arguments(task, published)["vocabulary_size"]
+        recipe = generalization.recipe_of(task, published)
+        known = recipe.model_arguments()["vocabulary_size"]
         assert tokens.max() < known, task
