@@ -66,14 +66,15 @@ def core_of(name, width):
 
     from keras_nam import baselines
     from keras_nam import layers
+    from keras_nam.models.recipes import MODEL
 
     sequences = {"return_sequences": True}
     make = {
         "namtm": lambda: layers.NAMTM(
             width,
-            num_tapes=2,
-            tape_length=None,
-            use_jump=False,
+            num_tapes=MODEL["num_tapes"],
+            tape_length=MODEL["tape_length"],
+            use_jump=MODEL["use_jump"],
             **sequences,
         ),
         "lsam": lambda: keras.layers.Bidirectional(

@@ -42,7 +42,7 @@ SCRIPT = "examples/length_generalization.py"
 DECAY_STEPS = 400
 SPLITS = {"ID": "id", "OOD": "ood", "far": "far"}
 ROWS = 512
-# The share of rows of the split "ood" that are right with a machine that is kept.
+# From this share of right rows of the split "ood" on, there is no other start.
 SOLVED = 0.995
 # Of problems that are so many times as long: how many rows, and how many at a time.
 LONGER = {2: (128, 64), 4: (128, 32), 8: (64, 8), 64: (8, 1)}
