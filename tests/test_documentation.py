@@ -46,6 +46,8 @@ DEAR = (
     "fit_few_shot",
     "masked_lm",
     "search",
+    "search_results",
+    "sharpen_controller",
 )
 
 

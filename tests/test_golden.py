@@ -30,6 +30,24 @@ from keras_nam.models import lsam as lsam_model
 from keras_nam.ops import memory_scan
 
 GOLDEN = Path(__file__).parent / "golden"
+# Files that stand for the others of their kind, which are left to `make test-all`.
+VARIED = ("namtm_", "namtmae_", "dnc_", "ibert", "lsam_", "fsl_classifier_")
+EVERY_TIME = (
+    "dnc_all",
+    "fsl_classifier_feature_averaging",
+    "fsl_classifier_nam2",
+    "fsl_classifier_nam2attention",
+    "fsl_classifier_none",
+    "ibert2_ae",
+    "ibert_ae",
+    "lsam_seq",
+    "lsam_step",
+    "namtm_default_long",
+    "namtm_noerase_short",
+    "namtm_nojump_short",
+    "namtm_onlyjump_short",
+    "namtmae_default",
+)
 VARIANTS = {
     "default": {},
     "nojump": {"use_jump": False},
@@ -420,9 +438,21 @@ def pytest_generate_tests(metafunc):
     if "golden_file" in metafunc.fixturenames:
         folder = golden_folder(metafunc.config)
         files = golden_files(folder, "form" in metafunc.fixturenames)
-        metafunc.parametrize("golden_file", files, ids=[f.stem for f in files])
         # Whoever names a folder wants all of it.
         marks = [pytest.mark.slow] if folder == GOLDEN else []
+        metafunc.parametrize(
+            "golden_file",
+            [
+                pytest.param(
+                    file,
+                    id=file.stem,
+                    marks=marks
+                    if file.stem.startswith(VARIED) and file.stem not in EVERY_TIME
+                    else [],
+                )
+                for file in files
+            ],
+        )
         compiled = pytest.param(True, id="xla", marks=marks)
         metafunc.parametrize("jit_compile", [pytest.param(False, id="graph"), compiled])
         if "form" in metafunc.fixturenames:

@@ -62,6 +62,7 @@ def test_gates_memory_and_heads_of_a_turing_machine(tmp_path):
         assert picture.std() > 1
 
 
+@pytest.mark.slow
 def test_masked_steps_and_chosen_layers(tmp_path):
     core = [
         layers.LSAM(8, num_heads=2, return_sequences=True, name="first"),

@@ -199,6 +199,7 @@ def test_raising_and_interrupting():
     assert "call" not in vars(model.layers[0])
 
 
+@pytest.mark.slow
 def test_training_is_what_it_is_without():
     x = np.random.normal(size=(16, 3))
     results = []

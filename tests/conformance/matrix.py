@@ -577,12 +577,27 @@ def applies(column, row):
     return row.name not in left_out and row.kind not in left_out
 
 
-def rows(column, slow=False):
+# Variants of other rows are left to `make test-all`,
+PLAIN = [row.name for row in ROWS if not row.slow]
+# and where a row is dear, all but one of each kind.
+FEW = [
+    "nam",
+    "attention",
+    "causal attention",
+    "causal nam encoder",
+    "token embedding",
+    "position embedding",
+    "mean pooling",
+    "nam classifier",
+]
+
+
+def rows(column, every_time=NAMES):
     """Parametrizes a test with the rows that a column applies to.
 
     Args:
         column: String, the name in `DOES_NOT_APPLY`, or any other for all rows.
-        slow: Boolean. Whether the rows that are `slow` are left to `make test-all`.
+        every_time: List of the names of rows that are not left to `make test-all`.
     """
     return pytest.mark.parametrize(
         "row",
@@ -590,7 +605,7 @@ def rows(column, slow=False):
             pytest.param(
                 row,
                 id=row.name.replace(" ", "-"),
-                marks=[pytest.mark.slow] if slow and row.slow else [],
+                marks=[] if row.name in every_time else [pytest.mark.slow],
             )
             for row in ROWS
             if applies(column, row)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from backends import differentiate
 from keras import ops
+from matrix import PLAIN
 from matrix import WIDTH
 from matrix import applies
 from matrix import close
@@ -14,7 +15,7 @@ from matrix import rows
 SIZES = [(0, 3), (1, 1), (2, 0), (2, 33), (2, 70)]
 
 
-@rows("sizes", slow=True)
+@rows("sizes", every_time=PLAIN)
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
 )

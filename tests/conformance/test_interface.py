@@ -10,6 +10,7 @@ from backends import needs_tensorflow
 from keras.src.testing import TestCase
 from matrix import CALLS
 from matrix import DOES_NOT_APPLY
+from matrix import PLAIN
 from matrix import ROWS
 from matrix import WIDTH
 from matrix import close
@@ -190,7 +191,7 @@ def test_every_argument_survives_get_config(row):
         assert layer_class.from_config(changed).get_config() == changed, name
 
 
-@rows("shapes", slow=True)
+@rows("shapes", every_time=PLAIN)
 def test_symbolic_shapes_are_those_of_eager_calls(row):
     layer = row.built(**row.with_states)
     for batch, length in ((None, None), (3, 4)):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from backends import differentiate
 from keras import ops
+from matrix import PLAIN
 from matrix import TOKENS
 from matrix import WIDTH
 from matrix import applies
@@ -42,7 +43,7 @@ def evaluate(row, layer, x, mask=None):
     return steps, states, gradient, weight_gradients
 
 
-@rows("masks", slow=True)
+@rows("masks", every_time=PLAIN)
 def test_padding_changes_nothing(row):
     layer = row.built(**row.with_states)
     names = [n for n in MASKS if n in row.padding or n.startswith("all")]
@@ -69,7 +70,7 @@ def test_padding_changes_nothing(row):
     close(weight_gradients, totals, 1e-4)
 
 
-@rows("implicit masks", slow=True)
+@rows("implicit masks", every_time=PLAIN)
 def test_the_mask_of_an_embedding_is_taken(row):
     layer, embedding = row.built(), layers.TokenEmbedding(TOKENS, WIDTH, mask_token=0)
     mask = np.array([MASKS["right"], MASKS["all True"]], bool)
@@ -83,8 +84,8 @@ def test_the_mask_of_an_embedding_is_taken(row):
     close(np.asarray(row.call(layer, embedding(tokens))[0])[valid], masked)
 
 
-@rows("nan", slow=True)
-@pytest.mark.parametrize("length", [LENGTH, 70])
+@rows("nan", every_time=PLAIN)
+@pytest.mark.parametrize("length", [70, pytest.param(LENGTH, marks=pytest.mark.slow)])
 def test_a_nan_stays_in_its_row_and_after_its_step(row, length):
     layer, x = row.built(), row.draw(3, length)
     (expected,) = row.call(layer, x)

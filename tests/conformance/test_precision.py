@@ -15,6 +15,8 @@ from backends import dtype_of
 from backends import rounding
 from keras import ops
 from keras import tree
+from matrix import FEW
+from matrix import PLAIN
 from matrix import ROWS
 from matrix import applies
 from matrix import rows
@@ -81,7 +83,7 @@ def error(row, policy):
     return difference / rounding(policy)
 
 
-@rows("precision", slow=True)
+@rows("precision", every_time=FEW)
 def test_errors_are_those_of_the_dtype(row):
     for policy in POLICIES:
         # Sums over the steps are wide, unless there is nothing wider: then each step
@@ -115,7 +117,7 @@ def test_a_rounded_state_is_found(name, cell_class, monkeypatch):
     assert error(row, "mixed_bfloat16") > 1.5 * ROUNDINGS
 
 
-@rows("states", slow=True)
+@rows("states", every_time=PLAIN)
 @pytest.mark.parametrize(
     "policy",
     [
@@ -139,7 +141,7 @@ def test_states_and_outputs_have_the_dtypes_of_the_policy(row, policy):
         assert all(dtype_of(state) == wide for state in states)
 
 
-@rows("float64", slow=True)
+@rows("float64", every_time=PLAIN)
 def test_nothing_is_rounded_in_float64(row):
     """Differences of the outputs are as smooth as only float64 can tell."""
     layer = row.built(dtype="float64", **row.with_states)

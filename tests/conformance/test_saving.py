@@ -6,6 +6,8 @@ import pickle
 import keras
 import numpy as np
 from keras import tree
+from matrix import FEW
+from matrix import PLAIN
 from matrix import applies
 from matrix import rows
 
@@ -41,7 +43,7 @@ def reload(model, path):
     return keras.saving.load_model(path)
 
 
-@rows("copies", slow=True)
+@rows("copies", every_time=FEW)
 def test_copies_compute_the_same(row):
     model, x = row.model(), row.draw(2, 5)
     expected = model(x)
@@ -54,7 +56,7 @@ def test_copies_compute_the_same(row):
         same(row.call(other, x), row.call(layer, x))
 
 
-@rows("files", slow=True)
+@rows("files", every_time=PLAIN)
 def test_files_hold_all(row, tmp_path):
     model, x = row.model(), row.draw(2, 5)
     expected = model(x)
@@ -67,7 +69,7 @@ def test_files_hold_all(row, tmp_path):
     same(other(x), expected)
 
 
-@rows("models", slow=True)
+@rows("models", every_time=FEW)
 def test_models_around_a_layer(row, tmp_path):
     layer, x = row.built(), row.draw(2, 5)
     model = row.model(layer)
@@ -85,7 +87,7 @@ def test_models_around_a_layer(row, tmp_path):
     assert len(again.weights) == len(layer.weights)
 
 
-@rows("trained", slow=True)
+@rows("trained", every_time=FEW)
 def test_a_frozen_layer_stays_as_it_is(row, tmp_path):
     layer, x = row.built(), row.draw(2, 5)
     layer.trainable = False

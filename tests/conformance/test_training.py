@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from backends import needs_tensorflow
 from keras import ops
+from matrix import FEW
+from matrix import PLAIN
 from matrix import ROWS
 from matrix import close
 from matrix import rows
@@ -45,7 +47,7 @@ def fitted(row, *data, **arguments):
     return model.get_weights()
 
 
-@rows("weighted", slow=True)
+@rows("weighted", every_time=FEW)
 def test_weights_of_classes_and_samples(row):
     x, y = row.draw(5, 4), np.array([0, 1, 2, 1, 0])
     classes = {0: 2.0, 1: 0.0, 2: 0.5}
@@ -62,7 +64,7 @@ def test_weights_of_classes_and_samples(row):
 
 @pytest.mark.slow
 @needs_tensorflow
-@rows("cardinality", slow=True)
+@rows("cardinality", every_time=PLAIN)
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_data_of_unknown_cardinality_and_an_uneven_last_batch(row):
     import tensorflow as tf

@@ -6,6 +6,8 @@ import pytest
 from backends import differentiate
 from backends import dtype_of
 from keras import ops
+from matrix import FEW
+from matrix import PLAIN
 from matrix import close
 from matrix import rows
 
@@ -18,7 +20,7 @@ def inner_layers(layer):
     return list(found.values())
 
 
-@rows("bidirectional", slow=True)
+@rows("bidirectional", every_time=PLAIN)
 def test_bidirectional(row):
     x, mask = row.draw(3, 6), np.arange(6) >= np.array([[0], [2], [5]])
     layer = keras.layers.Bidirectional(row.built())
@@ -35,7 +37,7 @@ def test_bidirectional(row):
     close(np.asarray(backward)[valid], np.asarray(flipped)[valid])
 
 
-@rows("time distributed", slow=True)
+@rows("time distributed", every_time=PLAIN)
 def test_time_distributed(row):
     layer, x = row.built(), np.stack([row.draw(2, 4, seed) for seed in range(3)], 1)
     outputs = keras.layers.TimeDistributed(layer)(x)
@@ -55,7 +57,7 @@ def gradients(call, layer, x, **arguments):
 
 
 @pytest.mark.slow
-@rows("remat", slow=True)
+@rows("remat", every_time=PLAIN)
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
@@ -72,7 +74,7 @@ def test_remat(row, jit_compile):
     )
 
 
-@rows("lora", slow=True)
+@rows("lora", every_time=FEW)
 def test_lora(row, tmp_path):
     layer, x = row.built(), row.draw(2, 5)
     model = row.model(layer)
@@ -101,7 +103,7 @@ def test_lora(row, tmp_path):
 
 
 @pytest.mark.slow
-@rows("int8", slow=True)
+@rows("int8", every_time=PLAIN)
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize")
 def test_int8(row):
     layer, x = row.built(), row.draw(2, 5)

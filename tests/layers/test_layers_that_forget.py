@@ -56,7 +56,11 @@ def test_a_new_layer_forgets_at_many_rates():
         (lambda **k: layers.NAM(6, 2, **CHANNELS, **k), True),
         (lambda **k: layers.LSAM(6, 2, **k), False),
         (lambda **k: layers.NAMTM(6, 2, tape_length=4, **k), False),
-        (lambda **k: baselines.DNC(6, 4, 3, 1, 5, use_sharpening=True, **k), False),
+        pytest.param(
+            lambda **k: baselines.DNC(6, 4, 3, 1, 5, use_sharpening=True, **k),
+            False,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["nam", "nam-decay", "nam-unrolled", "lsam", "namtm", "dnc"],
 )

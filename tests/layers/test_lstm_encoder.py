@@ -36,7 +36,7 @@ def by_direction(weights):
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_outputs_and_gradients(masked, jit_compile, static, bidirectional):
     rng = np.random.default_rng(0)
     ours, theirs = make_pair(bidirectional)

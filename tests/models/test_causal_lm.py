@@ -135,6 +135,7 @@ def test_tied_logits_are_inner_products():
         make(layers.NAM(6, return_sequences=True), tie_embeddings=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_quantized_tied_embeddings():
     model = make("nam", tie_embeddings=True)

@@ -66,7 +66,13 @@ def check_greedy(model, tokenizer, prompt, text, count):
     np.testing.assert_array_equal(logits.argmax(-1)[-count - 1 : -1], tokens[-count:])
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(
+    "core",
+    [
+        pytest.param(core, marks=[pytest.mark.slow] if core == "transformer" else [])
+        for core in CORES
+    ],
+)
 def test_the_text_is_that_of_recomputing_all(core):
     model, tokenizer = make(core), tokenizers.CharacterTokenizer(LETTERS)
     texts = models.generate(model, PROMPTS, 40, temperature=0)

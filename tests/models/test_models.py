@@ -48,8 +48,16 @@ def rows(batch=4, length=9):
         pytest.param(True, id="xla", marks=pytest.mark.slow),
     ],
 )
-def test_fit_with_sample_weight_and_metrics(build, jit_compile):
-    model = build()
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tagger-nam",
+        "namtm",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("tagger-stack", "lsam")),
+    ],
+)
+def test_fit_with_sample_weight_and_metrics(name, jit_compile):
+    model = MODELS[name]()
     inputs, targets, weight = keras_nam.datasets.load_task(
         "reverse", "train", 64, digits=3
     )

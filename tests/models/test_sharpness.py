@@ -76,6 +76,7 @@ def test_training_leaves_the_heads_as_they_are_unless_asked():
     np.testing.assert_allclose(outputs(asked, training=True), steep, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_copies_are_sharp_wherever_the_machine_stands():
     inputs = keras.Input(SHAPE[1:])
     x = keras.layers.Bidirectional(machine())(inputs)

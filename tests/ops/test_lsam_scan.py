@@ -59,7 +59,7 @@ def evaluate(scan, arguments, mask, jit_compile=False, shapes=None):
 
 
 # Shorter than a block, longer than the last one, and of whole blocks.
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "length", [3, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 8, 13))]
 )

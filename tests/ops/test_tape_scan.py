@@ -101,7 +101,7 @@ def evaluate(run, arguments, mask, jit_compile=False, shapes=None):
     return [*outputs, *(gradients[name] for name in arguments)]
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("jump", [False, True])
 @pytest.mark.parametrize("time", [1, 13, pytest.param(8, marks=pytest.mark.slow)])
 def test_outputs_states_and_gradients(time, jump, masked):

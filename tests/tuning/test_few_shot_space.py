@@ -102,6 +102,7 @@ def test_validation_data_are_needed(space, data):
         space.fit(hp, space.build(hp), data["images"], data["labels"])
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_the_trial(space, data):
     hp = keras_tuner.HyperParameters()
     hp.values = dict(SMALL)
