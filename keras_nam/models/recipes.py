@@ -216,7 +216,7 @@ RECIPES = {
         stages=(
             Stage(0.25, 0.0, PLAIN_SUMS),
             Stage(0.3, 0.3, SUMS),
-            Stage(0.45, 0.3),
+            Stage(0.45, 0.3, {"carries": "many"}),
         ),
         model=TWO_MACHINES,
     ),

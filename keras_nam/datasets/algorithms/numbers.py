@@ -60,14 +60,16 @@ def addition(
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
-    draw_pair = _DRAW_PAIR[check_choice("carries", carries, _DRAW_PAIR)]
+    draw_pair = _SUMMANDS[check_choice("carries", carries, _SUMMANDS)]
     limits = min_digits, max_digits
     return _draw(
         "addition", lay_out_addition, draw_pair, num_examples, *limits, seed, split
     )
 
 
-def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
+def arithmetic(
+    num_examples, min_digits=1, max_digits=10, seed=0, split="train", carries="random"
+):
     """Rows that ask for the next number of an arithmetic progression.
 
     A row reads `_ a _ b _ M M M E` with `a <= b`, last digits first, and the answer is
@@ -76,6 +78,9 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
 
     Args:
         num_examples, min_digits, max_digits, seed, split: As in `reverse`.
+        carries: String. `"random"` draws the numbers as above. `"many"` changes digits
+            so that `2 b - a` is 9 in many places, which hand on a carry that arrives
+            there, or 0, which hand on a borrow.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -90,15 +95,16 @@ def arithmetic(num_examples, min_digits=1, max_digits=10, seed=0, split="train")
     ```
 
     Raises:
-        ValueError: As `reverse`.
+        ValueError: As `addition`.
 
     Reference:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
+    draw_pair = _NEIGHBOURS[check_choice("carries", carries, _NEIGHBOURS)]
     limits = min_digits, max_digits
     return _draw(
-        "arithmetic", lay_out_arithmetic, _pairs, num_examples, *limits, seed, split
+        "arithmetic", lay_out_arithmetic, draw_pair, num_examples, *limits, seed, split
     )
 
 
@@ -162,19 +168,42 @@ def _pairs_with_many_carries(random, lengths):
     """Two numbers whose digits make nine in many places, which hand on a carry."""
     (first, sizes), (second, _) = _pairs(random, lengths)
     first, second = _side_by_side(first, second)
-    # Rows with hardly any such place, rows with hardly another one, and all between.
-    chosen = random.random(second.shape) < random.random((len(lengths), 1))
-    chosen &= np.arange(second.shape[1]) < lengths[:, None]
+    chosen = _many_places(random, second, lengths)
     digits = np.where(chosen, np.maximum(9 - first, 1), second)
     return (first, sizes), (digits, lengths)
 
 
-# How `addition` draws its two numbers, by its argument `carries`.
-_DRAW_PAIR = {
+def _pairs_with_many_borrows(random, lengths):
+    """Two numbers for which `2 b - a` is 9 in many places, or 0 in many.
+
+    9 hands on a carry that arrives there, and 0 a borrow.
+    """
+    (first, sizes), (second, _) = _pairs(random, lengths)
+    first, second = _side_by_side(first, second)
+    chosen = _many_places(random, second, lengths)
+    half, nine = first // 2, random.integers(0, 2, (len(lengths), 1))
+    # A first digit that became zero would make the number a shorter one.
+    behind = np.arange(first.shape[1]) < sizes[:, None] - 1
+    first = np.where(chosen & behind, 2 * half + nine, first)
+    digits = np.where(chosen, half + 5 * nine, second)
+    top = np.arange(len(lengths)), lengths - 1
+    digits[top] = np.maximum(digits[top], 1)
+    return (first, sizes), (digits, lengths)
+
+
+def _many_places(random, digits, lengths):
+    """Hardly any place in some rows, nearly all in others, and all between."""
+    chosen = random.random(digits.shape) < random.random((len(lengths), 1))
+    return chosen & (np.arange(digits.shape[1]) < lengths[:, None])
+
+
+# How the tasks draw their two numbers, by their argument `carries`.
+_SUMMANDS = {
     "random": _pairs,
     "none": _pairs_without_carries,
     "many": _pairs_with_many_carries,
 }
+_NEIGHBOURS = {"random": _pairs, "many": _pairs_with_many_borrows}
 
 
 def _numbers_up_to(random, sizes):

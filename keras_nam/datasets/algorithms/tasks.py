@@ -79,7 +79,12 @@ _TASKS = {
         _digit_ranges,
         further_settings=frozenset({"carries"}),
     ),
-    "arithmetic": _Task(arithmetic, DIGITS, _digit_ranges),
+    "arithmetic": _Task(
+        arithmetic,
+        DIGITS,
+        _digit_ranges,
+        further_settings=frozenset({"carries"}),
+    ),
     "reverse": _Task(reverse, DIGITS, _digit_ranges),
     "copy": _Task(copy, DIGITS, _digit_ranges),
     "repeated_copy": _Task(

@@ -194,18 +194,18 @@ def test_strings_of_several_lengths():
     assert found == {(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)}
 
 
-def sums_of(**settings):
-    """The operands of rows that are checked as all of the task are."""
-    rows = datasets.load_task("addition", "train", 2000, digits=4, **settings)
+def operands_of(task, carries):
+    """The two numbers of rows that are checked as all of the task are."""
+    rows = datasets.load_task(task, "train", 2000, digits=4, carries=carries)
     for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
         digits = 1 + i // 500
-        check_number_row("addition", digits, 4, inputs, targets, weights)
+        check_number_row(task, digits, 4, inputs, targets, weights)
         yield operands(inputs)
 
 
 def test_sums_without_carries():
     found, pairs = set(), set()
-    for first, second in sums_of(carries="none"):
+    for first, second in operands_of("addition", "none"):
         places = list(zip(first, second, strict=True))
         assert all(sum(pair) <= 9 for pair in places)
         found.add(len(second))
@@ -216,7 +216,7 @@ def test_sums_without_carries():
 
 def test_sums_with_many_carries():
     longest = 0
-    for first, second in sums_of(carries="many"):
+    for first, second in operands_of("addition", "many"):
         carry = run = 0
         for place, digit in enumerate(second):
             total = digit + sum(first[place : place + 1])
@@ -227,13 +227,28 @@ def test_sums_with_many_carries():
     assert longest == 3
 
 
-def test_sums_of_random_numbers_are_the_default():
-    for rows in zip(
-        datasets.addition(50), datasets.addition(50, carries="random"), strict=True
-    ):
+def test_progressions_with_many_carries_and_borrows():
+    longest = {-1: 0, 1: 0}
+    for low, high in operands_of("arithmetic", "many"):
+        carry = run = 0
+        for place, digit in enumerate(high):
+            total = 2 * digit - sum(low[place : place + 1])
+            after = (total + carry) // 10
+            # Without what arrives something else would be handed on.
+            run = run + 1 if after != total // 10 and after == carry else 0
+            longest[carry] = max(longest.get(carry, 0), run)
+            carry = after
+    # Either starts in the last place and reaches the first one.
+    assert longest[-1] == longest[1] == 2
+
+
+@pytest.mark.parametrize("task", ["addition", "arithmetic"])
+def test_random_numbers_are_the_default(task):
+    draw = getattr(datasets, task)
+    for rows in zip(draw(50), draw(50, carries="random"), strict=True):
         np.testing.assert_array_equal(*rows)
     with pytest.raises(ValueError, match="`carries` must be one of .*='few'"):
-        datasets.addition(5, carries="few")
+        draw(5, carries="few")
 
 
 def assert_shares(counts, shares):
