@@ -213,7 +213,6 @@ RECIPES = {
     "arithmetic": Recipe(
         2_400,
         sharpen=3.0,
-        controller=(1, 1.5, 2),
         stages=(
             Stage(0.25, 0.0, PLAIN_SUMS),
             Stage(0.3, 0.3, SUMS),

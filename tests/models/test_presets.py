@@ -35,7 +35,7 @@ QUESTIONS = {
         f"1, {LONG}": str(2 * int(LONG) - 1),
         # A borrow, and a carry, from the last digit to the first one.
         f"1, 5{'0' * 30}": "9" * 31,
-        f"{'1' * 30}, {'5' * 29}6": f"1{'0' * 29}1",
+        f"{'13579' * 5}1, {'56789' * 5}6": f"1{'0' * 25}1",
     },
     "associative_recall": {
         "k1 v5 k1": "v5",
