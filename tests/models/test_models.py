@@ -51,9 +51,10 @@ def rows(batch=4, length=9):
 @pytest.mark.parametrize(
     "name",
     [
-        "tagger-nam",
-        "namtm",
-        *(pytest.param(x, marks=pytest.mark.slow) for x in ("tagger-stack", "lsam")),
+        pytest.param(
+            name, marks=[pytest.mark.slow] if name in ("tagger-stack", "lsam") else []
+        )
+        for name in MODELS
     ],
 )
 def test_fit_with_sample_weight_and_metrics(name, jit_compile):

@@ -38,7 +38,10 @@ CASES = {
 
 @pytest.mark.parametrize(
     "case",
-    ["nam", "lsam", pytest.param("namtm", marks=pytest.mark.slow), "namtm_by_length"],
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if case == "namtm" else [])
+        for case in CASES
+    ],
 )
 def test_same_numbers_from_operators_that_all_runtimes_have(case):
     inputs = keras.Input((None, 5))
