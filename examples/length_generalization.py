@@ -8,9 +8,9 @@
 A model with a tape is trained, by the recipe of its task, beside an LSTM of the same
 size. How sharp its heads are is then chosen on problems a little longer than those of
 training; if it does not solve those, it starts again, from other weights and on other
-rows. The table that is printed, the plots, the `.keras` model and the SavedModel go
-to `--out`; at the end a new process answers a question from the SavedModel without
-importing `keras_nam`.
+rows. The table that is printed, the plots, among them what each start gets right while
+it learns, the `.keras` model and the SavedModel go to `--out`; at the end a new process
+answers a question from the SavedModel without importing `keras_nam`.
 """
 
 import argparse
@@ -24,6 +24,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+from learning_curve import LearningCurve
+from learning_curve import accuracy
+from learning_curve import plot_learning_curves
 
 import keras_nam
 from keras_nam import datasets
@@ -42,6 +45,8 @@ SCRIPT = "examples/length_generalization.py"
 DECAY_STEPS = 400
 SPLITS = {"ID": "id", "OOD": "ood", "far": "far"}
 ROWS = 512
+# Of each split for the learning curve.
+CURVE_ROWS = 64
 # From this share of right rows of the split "ood" on, there is no other start.
 SOLVED = 0.995
 # Of problems that are so many times as long: how many rows, and how many at a time.
@@ -74,7 +79,7 @@ def build_model(name, recipe):
     return models.token_tagger(layer, tokens, width, name="nam")
 
 
-def train(model, task, recipe, seed, jit_compile):
+def train(model, task, recipe, seed, jit_compile, callbacks=()):
     """Fits the model on the lengths of training; returns the seconds that it took."""
     steps = recipe.steps
     schedules = keras.optimizers.schedules
@@ -90,7 +95,7 @@ def train(model, task, recipe, seed, jit_compile):
         weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
         jit_compile=jit_compile,
     )
-    callbacks = []
+    callbacks = list(callbacks)
     if recipe.sharpen != 1 and model.name == "namtm_tagger":
         sharpen = keras_nam.callbacks.SharpenHeads(recipe.sharpen, 4 * steps // 5)
         callbacks.append(sharpen)
@@ -132,19 +137,25 @@ def learn(name, task, recipe, seed, jit_compile):
 
     Returns:
         The best of the models on the split `"ood"` as it was trained, the same with the
-        factors that were chosen for it, these factors, and how many starts and seconds
-        it took.
+        factors that were chosen for it, these factors, the points of the learning
+        curve of each start, and how many seconds all of it took.
     """
     rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
+    measured = {
+        group: load_rows(task, CURVE_ROWS, seed, **rows_of(task, split))
+        for group, split in SPLITS.items()
+    }
     starts = recipe.starts if name == recipe.machine else 1
-    best, highest, seconds = None, -1.0, 0.0
+    best, highest, curves, seconds = None, -1.0, [], 0.0
     for start in range(starts):
         own_seed = seed + 100 * start
         keras.utils.set_random_seed(own_seed)
         trained = build_model(name, recipe)
         print(f"\n{name}: {trained.count_params():,} parameters", end=", ")
         print(f"{recipe.steps} steps on {task}, start {start + 1} of at most {starts}")
-        seconds += train(trained, task, recipe, own_seed, jit_compile)
+        curve = LearningCurve(measured, recipe.steps)
+        seconds += train(trained, task, recipe, own_seed, jit_compile, [curve])
+        curves.append(curve.points)
         # Every length is a new shape, which is not worth compiling for one pass.
         trained.compile(jit_compile=False)
         sharp, factors = trained, {}
@@ -155,7 +166,7 @@ def learn(name, task, recipe, seed, jit_compile):
             best, highest = (trained, sharp, factors), right
         if right >= SOLVED:
             break
-    return *best, start + 1, seconds
+    return *best, curves, seconds
 
 
 def evaluate(model, task, seed, longer=LONGER):
@@ -168,14 +179,6 @@ def evaluate(model, task, seed, longer=LONGER):
         rows = load_rows(task, count, seed, **rows_of(task, "far", factor))
         accuracies[f"{factor}x"] = accuracy(model, rows, batch_size)
     return accuracies
-
-
-def accuracy(model, rows, batch_size):
-    inputs, targets, answers = rows
-    logits = model.predict(inputs, batch_size=batch_size, verbose=0)
-    metric = keras_nam.metrics.SequenceAccuracy()
-    metric.update_state(targets, logits, sample_weight=answers)
-    return float(metric.result())
 
 
 def write_preset(task, model, recipe, seed, sharpness, accuracies):
@@ -286,9 +289,9 @@ def main():
     out = arguments.out / f"{task}-{name}"
     out.mkdir(parents=True, exist_ok=True)
 
-    results = {}
+    results, curves = {}, {}
     for contender in dict.fromkeys([name, "lstm"]):
-        trained, sharp, factors, starts, seconds = learn(
+        trained, sharp, factors, curves[contender], seconds = learn(
             contender, task, recipe, seed, not arguments.no_jit
         )
         is_preset = arguments.preset and contender == recipe.machine
@@ -299,7 +302,7 @@ def main():
         for row, copy in {contender: trained, label: sharp}.items():
             results[row] = {
                 "parameters": copy.count_params(),
-                "starts": starts,
+                "starts": len(curves[contender]),
                 "seconds": round(seconds, 1),
                 "accuracy": evaluate(copy, task, seed),
             }
@@ -312,9 +315,10 @@ def main():
 
     print_table(results)
     settings = {"task": task, "recipe": recipe._asdict()}
-    settings.update(seed=seed, batch_size=BATCH_SIZE, results=results)
+    settings.update(seed=seed, batch_size=BATCH_SIZE, results=results, curves=curves)
     (out / "results.json").write_text(json.dumps(settings, indent=2))
     plot_accuracy(results, task, out / "accuracy.png")
+    plot_learning_curves(curves, task, out / "learning_curve.png")
     question = arguments.ask or QUESTIONS.get(task, ["31415926535"])
     if name == "namtm" and task != "listops":
         plot_heads(model, task, question, out)

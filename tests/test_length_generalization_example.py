@@ -1,14 +1,17 @@
 """A machine that does not solve its task starts again, and the best one is kept."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from keras_nam.models.recipes import RECIPES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.append(str(EXAMPLES))
 
 
 @pytest.fixture
@@ -38,9 +41,10 @@ def test_starts(example, monkeypatch, right, name, kept, starts):
         dense = keras.layers.Dense(3, name=f"start_{len(trained)}")
         return keras.Sequential([keras.Input((3,)), dense])
 
-    def train(model, task, recipe, seed, jit_compile):
+    def train(model, task, recipe, seed, jit_compile, callbacks):
         weights = model.get_weights()[0].sum()
         trained.append((seed, weights))
+        callbacks[0].points["step"].append(len(trained))
         return 2.0
 
     monkeypatch.setattr(example, "build_model", build_model)
@@ -48,11 +52,46 @@ def test_starts(example, monkeypatch, right, name, kept, starts):
     monkeypatch.setattr(example, "accuracy", lambda *_: next(rates))
     monkeypatch.setattr(example, "sharpened", lambda m, *_: (m, {"sharpness": 4}))
     learned = example.learn(name, "reverse", RECIPES["reverse"], 7, False)
-    model, sharp, factors, used, seconds = learned
+    model, sharp, factors, curves, seconds = learned
     assert model.layers[-1].name == f"start_{kept}"
-    assert (used, seconds) == (starts, 2.0 * starts)
+    assert seconds == 2.0 * starts
+    assert [curve["step"] for curve in curves] == [[n + 1] for n in range(starts)]
     assert factors == ({"sharpness": 4} if name == "namtm" else {})
     assert next(rates, None) is None
     # The first start is that of the seed; no two have the same rows or weights.
     assert trained[0][0] == 7
     assert len(set(trained)) == len({w for _, w in trained}) == starts
+
+
+@pytest.mark.parametrize("steps", [7, 50])
+def test_learning_curve_measures_and_changes_nothing(example, steps):
+    inputs, targets = np.random.default_rng(0).integers(0, 5, (2, steps, 4))
+    rows = inputs, targets, np.ones((steps, 4), np.float32)
+    curve = example.LearningCurve({"ID": rows}, steps)
+
+    def train(callbacks):
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Embedding(5, 8), keras.layers.Dropout(0.5)]
+        model = keras.Sequential([*layers, keras.layers.Dense(5)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, jit_compile=False)
+        settings = {"batch_size": 1, "verbose": 0, "callbacks": callbacks}
+        model.fit(inputs[:5], targets[:5], **settings)
+        model.fit(inputs[5:], targets[5:], **settings)
+        return model
+
+    model = train([curve])
+    # After 3, 5, 8 of 50 steps, and so on, across both calls; after each of a few.
+    expected = np.unique(np.ceil(steps * np.arange(1, 21) / 20))
+    np.testing.assert_array_equal(curve.points["step"], expected)
+    assert len(curve.points["ID"]) == len(expected)
+    assert curve.points["ID"][-1] == example.accuracy(model, rows, 3)
+    for alone, beside in zip(train([]).get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(alone, beside)
+
+
+def test_learning_curves_are_drawn(example, tmp_path):
+    points = {"step": [1, 2], "ID": [0.1, 0.2], "OOD": [0.0, 0.3], "far": [0.0, 0.0]}
+    curves = {"namtm": [points, points], "lstm": [points]}
+    example.plot_learning_curves(curves, "reverse", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size
