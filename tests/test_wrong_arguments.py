@@ -420,8 +420,13 @@ def classes(function):
     """What may take the arguments of a call: a function, or a class and its bases."""
     if not inspect.isclass(function):
         return [function]
-    public = [find(name) for package in PACKAGES for name in public_names(package)]
+    public = all_public()
     return [base for base in function.__mro__ if base is function or base in public]
+
+
+@functools.cache
+def all_public():
+    return {find(name) for package in PACKAGES for name in public_names(package)}
 
 
 def parameters(function):
@@ -479,12 +484,12 @@ def arguments_for(name, function):
     return given
 
 
-def try_probe(name, function, parameter, probe):
+def try_probe(function, given, parameter, probe):
     """Says what is wrong about the answer, or returns `None`."""
     allowed = allowed_probes(function, parameter)
     value = PROBES[probe]
     try:
-        taken = function(**{**arguments_for(name, function), parameter.name: value})
+        taken = function(**{**given, parameter.name: value})
     except Reached:
         taken = None
     except (ValueError, TypeError) as error:
@@ -527,12 +532,13 @@ def test_arguments(name, tmp_path, monkeypatch):
         monkeypatch.setattr(tfds, "load", reach)
     monkeypatch.setattr(keras.Model, "fit", reach)
     function = find(name)
+    given = arguments_for(name, function)
     with contextlib.suppress(Reached):
-        function(**arguments_for(name, function))
+        function(**given)
     problems = [
         f"{parameter.name}={probe} {problem}"
         for parameter in parameters(function).values()
         for probe in PROBES
-        if (problem := try_probe(name, function, parameter, probe))
+        if (problem := try_probe(function, given, parameter, probe))
     ]
     assert not problems, "\n".join([name, *problems])
