@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -18,6 +19,8 @@ from keras_nam.models.recipes import build_machine
 FOLDER = Path(__file__).parent / "preset_files"
 # Positions take the square of the length of a row, half a gigabyte for this many.
 MAX_CELLS = 4096
+# From here on, tracing the steps takes less time than running them one by one.
+LONGEST_EAGER = 128
 # What a question looks like, where it is not strings with blanks between them.
 SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
 LAST_DIGIT_FIRST = ("addition", "arithmetic")
@@ -63,7 +66,14 @@ class Preset:
         task = self.card["task"]
         operands = self._operands(question)
         inputs, _, is_answer = self.rows(question)
-        logits = self.model(inputs, training=False)
+        if inputs.size > LONGEST_EAGER:
+            # Made anew for every question: what a layer has become since then, by
+            # `enable_lora` say, is not in what was traced before.
+            traced = keras.Model(self.model.inputs, self.model.outputs)
+            traced.compile(jit_compile=False)
+            logits = traced.predict_on_batch(inputs)
+        else:
+            logits = self.model(inputs, training=False)
         tokens = ops.convert_to_numpy(ops.argmax(logits, axis=-1))[is_answer > 0]
         symbols = decode(tokens, task).split()
         if task in LAST_DIGIT_FIRST:
