@@ -113,22 +113,22 @@ def train(model, task, recipe, seed, jit_compile, callbacks=()):
     return time.perf_counter() - start
 
 
-def sharpened(model, factors, rows):
+def sharpened(model, recipe, rows):
     """The model with the best factors for its controllers and heads, and the factors.
 
     Args:
         model: A model with NAM-TMs.
-        factors: Tuple of numbers, those for the controllers.
+        recipe: The recipe, which says what factors to try.
         rows: Inputs, targets and answers of the split `"ood"`.
     """
     used = {}
-    if len(factors) > 1:
+    if len(recipe.controller) > 1:
         sharpen = models.sharpen_controller
         used["controller"] = models.choose_sharpness(
-            model, *rows, candidates=factors, sharpen=sharpen
+            model, *rows, candidates=recipe.controller, sharpen=sharpen
         )
         model = sharpen(model, used["controller"])
-    used["sharpness"] = models.choose_sharpness(model, *rows)
+    used["sharpness"] = models.choose_sharpness(model, *rows, candidates=recipe.heads)
     return models.with_sharpness(model, used["sharpness"]), used
 
 
@@ -160,7 +160,7 @@ def learn(name, task, recipe, seed, jit_compile):
         trained.compile(jit_compile=False)
         sharp, factors = trained, {}
         if name == "namtm":
-            sharp, factors = sharpened(trained, recipe.controller, rows)
+            sharp, factors = sharpened(trained, recipe, rows)
         right = accuracy(sharp, rows, 64)
         if right > highest:
             best, highest = (trained, sharp, factors), right

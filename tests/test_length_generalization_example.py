@@ -63,6 +63,27 @@ def test_starts(example, monkeypatch, right, name, kept, starts):
     assert len(set(trained)) == len({w for _, w in trained}) == starts
 
 
+@pytest.mark.parametrize("task", ["dyck", "addition"])
+def test_factors_of_the_recipe_are_tried(example, monkeypatch, task):
+    def choose_sharpness(model, *rows, candidates, sharpen=None):
+        tried.append((model, sharpen, candidates))
+        return max(candidates)
+
+    tried, recipe, chosen = [], RECIPES[task], example.models
+    for copy in ("sharpen_controller", "with_sharpness"):
+        monkeypatch.setattr(chosen, copy, lambda model, factor: (model, factor))
+    monkeypatch.setattr(chosen, "choose_sharpness", choose_sharpness)
+    model, factors = example.sharpened("trained", recipe, ())
+    if task == "dyck":
+        assert tried == [("trained", None, recipe.heads)]
+        assert (model, factors) == (("trained", 4), {"sharpness": 4})
+    else:
+        controller = ("trained", chosen.sharpen_controller, recipe.controller)
+        assert tried == [controller, (("trained", 2), None, recipe.heads)]
+        assert model == (("trained", 2), 4)
+        assert factors == {"controller": 2, "sharpness": 4}
+
+
 @pytest.mark.parametrize("steps", [7, 50])
 def test_learning_curve_measures_and_changes_nothing(example, steps):
     inputs, targets = np.random.default_rng(0).integers(0, 5, (2, steps, 4))
