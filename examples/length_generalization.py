@@ -113,22 +113,27 @@ def train(model, task, recipe, seed, jit_compile, callbacks=()):
     return time.perf_counter() - start
 
 
-def sharpened(model, recipe, rows):
+def sharpened(model, recipe, longer, inside):
     """The model with the best factors for its controllers and heads, and the factors.
 
     Args:
         model: A model with NAM-TMs.
         recipe: The recipe, which says what factors to try.
-        rows: Inputs, targets and answers of the split `"ood"`.
+        longer: Inputs, targets and answers of the split `"ood"`, on which they are
+            chosen.
+        inside: The same of the split `"id"`: heads are no sharper than these bear.
     """
     used = {}
     if len(recipe.controller) > 1:
         sharpen = models.sharpen_controller
         used["controller"] = models.choose_sharpness(
-            model, *rows, candidates=recipe.controller, sharpen=sharpen
+            model, *longer, candidates=recipe.controller, sharpen=sharpen
         )
         model = sharpen(model, used["controller"])
-    used["sharpness"] = models.choose_sharpness(model, *rows, candidates=recipe.heads)
+    highest = models.choose_sharpness(model, *longer, candidates=recipe.heads)
+    used["sharpness"] = models.choose_sharpness(
+        model, *inside, candidates=[x for x in recipe.heads if x <= highest]
+    )
     return models.with_sharpness(model, used["sharpness"]), used
 
 
@@ -140,7 +145,9 @@ def learn(name, task, recipe, seed, jit_compile):
         factors that were chosen for it, these factors, the points of the learning
         curve of each start, and how many seconds all of it took.
     """
-    rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
+    inside, longer = (
+        load_rows(task, ROWS, seed, **rows_of(task, split)) for split in ("id", "ood")
+    )
     measured = {
         group: load_rows(task, CURVE_ROWS, seed, **rows_of(task, split))
         for group, split in SPLITS.items()
@@ -160,8 +167,8 @@ def learn(name, task, recipe, seed, jit_compile):
         trained.compile(jit_compile=False)
         sharp, factors = trained, {}
         if name == "namtm":
-            sharp, factors = sharpened(trained, recipe, rows)
-        right = accuracy(sharp, rows, 64)
+            sharp, factors = sharpened(trained, recipe, longer, inside)
+        right = accuracy(sharp, longer, 64)
         if right > highest:
             best, highest = (trained, sharp, factors), right
         if right >= SOLVED:

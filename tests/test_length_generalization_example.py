@@ -65,23 +65,29 @@ def test_starts(example, monkeypatch, right, name, kept, starts):
 
 @pytest.mark.parametrize("task", ["dyck", "addition"])
 def test_factors_of_the_recipe_are_tried(example, monkeypatch, task):
-    def choose_sharpness(model, *rows, candidates, sharpen=None):
-        tried.append((model, sharpen, candidates))
-        return max(candidates)
+    def choose_sharpness(model, rows, candidates, sharpen=None):
+        tried.append((model, rows, sharpen, list(candidates)))
+        return sorted(candidates)[-2]
 
     tried, recipe, chosen = [], RECIPES[task], example.models
     for copy in ("sharpen_controller", "with_sharpness"):
         monkeypatch.setattr(chosen, copy, lambda model, factor: (model, factor))
     monkeypatch.setattr(chosen, "choose_sharpness", choose_sharpness)
-    model, factors = example.sharpened("trained", recipe, ())
+    model, factors = example.sharpened("trained", recipe, ["ood"], ["id"])
     if task == "dyck":
-        assert tried == [("trained", None, recipe.heads)]
-        assert (model, factors) == (("trained", 4), {"sharpness": 4})
+        assert tried == [
+            ("trained", "ood", None, [1, 1.25, 1.5, 2, 4]),
+            ("trained", "id", None, [1, 1.25, 1.5, 2]),
+        ]
+        assert (model, factors) == (("trained", 1.5), {"sharpness": 1.5})
     else:
-        controller = ("trained", chosen.sharpen_controller, recipe.controller)
-        assert tried == [controller, (("trained", 2), None, recipe.heads)]
-        assert model == (("trained", 2), 4)
-        assert factors == {"controller": 2, "sharpness": 4}
+        sharper = ("trained", 1.5)
+        assert tried == [
+            ("trained", "ood", chosen.sharpen_controller, [1, 1.5, 2]),
+            (sharper, "ood", None, [1, 2, 4]),
+            (sharper, "id", None, [1, 2]),
+        ]
+        assert (model, factors) == ((sharper, 1), {"controller": 1.5, "sharpness": 1})
 
 
 @pytest.mark.parametrize("steps", [7, 50])
