@@ -44,7 +44,7 @@ class LearningCurve(keras.callbacks.Callback):
         if self._answering is None:
             # The same layers, but not compiled by XLA, for which the rows of every
             # split are another shape.
-            self._answering = keras.Model(self.model.inputs, self.model.outputs)
+            self._answering = keras.Model(self.model.input, self.model.output)
             self._answering.compile(jit_compile=False)
         self.points["step"].append(self._step)
         for split, rows in self.rows.items():

@@ -47,7 +47,7 @@ SPLITS = {"ID": "id", "OOD": "ood", "far": "far"}
 ROWS = 512
 # Of each split for the learning curve.
 CURVE_ROWS = 64
-# From this share of right rows of the split "ood" on, there is no other start.
+# From this share of right rows of those to choose on, there is no other start.
 SOLVED = 0.995
 # Of problems that are so many times as long: how many rows, and how many at a time.
 LONGER = {2: (128, 64), 4: (128, 32), 8: (64, 8), 64: (8, 1)}
@@ -119,8 +119,7 @@ def sharpened(model, recipe, longer, inside):
     Args:
         model: A model with NAM-TMs.
         recipe: The recipe, which says what factors to try.
-        longer: Inputs, targets and answers of the split `"ood"`, on which they are
-            chosen.
+        longer: Inputs, targets and answers of longer rows, on which they are chosen.
         inside: The same of the split `"id"`: heads are no sharper than these bear.
     """
     used = {}
@@ -141,13 +140,12 @@ def learn(name, task, recipe, seed, jit_compile):
     """Trains a model, and again from another start while it does not solve its task.
 
     Returns:
-        The best of the models on the split `"ood"` as it was trained, the same with the
+        The best of the models on longer rows as it was trained, the same with the
         factors that were chosen for it, these factors, the points of the learning
         curve of each start, and how many seconds all of it took.
     """
-    inside, longer = (
-        load_rows(task, ROWS, seed, **rows_of(task, split)) for split in ("id", "ood")
-    )
+    inside = load_rows(task, ROWS, seed, **rows_of(task, "id"))
+    longer = load_rows(task, ROWS, seed, **{**rows_of(task, "ood"), **recipe.chosen_on})
     measured = {
         group: load_rows(task, CURVE_ROWS, seed, **rows_of(task, split))
         for group, split in SPLITS.items()

@@ -19,7 +19,7 @@ from keras_nam.models.recipes import build_machine
 FOLDER = Path(__file__).parent / "preset_files"
 # Positions take the square of the length of a row, half a gigabyte for this many.
 MAX_CELLS = 4096
-# From here on, tracing the steps takes less time than running them one by one.
+# TensorFlow takes less time to trace more steps than these than to run one by one.
 LONGEST_EAGER = 128
 # What a question looks like, where it is not strings with blanks between them.
 SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
@@ -66,10 +66,10 @@ class Preset:
         task = self.card["task"]
         operands = self._operands(question)
         inputs, _, is_answer = self.rows(question)
-        if inputs.size > LONGEST_EAGER:
+        if keras.backend.backend() == "tensorflow" and inputs.size > LONGEST_EAGER:
             # Made anew for every question: what a layer has become since then, by
             # `enable_lora` say, is not in what was traced before.
-            traced = keras.Model(self.model.inputs, self.model.outputs)
+            traced = keras.Model(self.model.input, self.model.output)
             traced.compile(jit_compile=False)
             logits = traced.predict_on_batch(inputs)
         else:

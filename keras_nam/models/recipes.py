@@ -57,8 +57,10 @@ class Recipe(NamedTuple):
             after training.
         heads: Tuple of numbers, the factors of `with_sharpness` that are tried then.
         starts: Integer, how many machines are trained at most, from other weights and
-            on other rows each, while more than one row in 200 of the split `"ood"` is
+            on other rows each, while more than one row in 200 of those to choose on is
             wrong. What a machine finds first is a matter of chance.
+        chosen_on: Dictionary, what `load_task` takes for the rows on which starts and
+            factors are chosen, other than for those of the split `"ood"`.
         stages: Tuple of `Stage`, one after the other.
         loss_on_answer: Boolean. Whether what is not the answer is left out of the loss.
         model: Dictionary, arguments of `build_machine`, for a NAM-TM those that are
@@ -74,6 +76,7 @@ class Recipe(NamedTuple):
     controller: tuple = (1,)
     heads: tuple = (1, 2, 4)
     starts: int = 3
+    chosen_on: dict = {}
     stages: tuple = (Stage(),)
     loss_on_answer: bool = True
     model: dict = {}
@@ -202,12 +205,20 @@ RECIPES = {
         stages=(Stage(1.0, 0.8, {"same_length": False}),),
         model={"stay_bias": 2.0},
     ),
-    "reduction": Recipe(400),
+    # What ends an answer would be learned for one share of zeros alone.
+    "reduction": Recipe(400, stages=(Stage(rows={"zeros": "any"}),)),
     # Its heads have become steeper already, and bear less than those of other tasks.
     "dyck": Recipe(
         500,
         sharpen=4.0,
         heads=(1, 1.25, 1.5, 2, 4),
+        # The rows of the split are no deeper than those of training.
+        chosen_on={
+            "min_depth": 16,
+            "max_depth": 16,
+            "min_length": 48,
+            "max_length": 64,
+        },
         model={"vocabulary_size": 11},
     ),
     # Heads become steeper at the same rate in both.

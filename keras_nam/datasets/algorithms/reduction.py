@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_nam.arguments import check_choice
 from keras_nam.datasets.algorithms.alphabets import DELIMITER
 from keras_nam.datasets.algorithms.alphabets import PAD
 from keras_nam.datasets.algorithms.rows import Segment
@@ -10,7 +11,9 @@ from keras_nam.datasets.algorithms.rows import assemble
 from keras_nam.datasets.algorithms.rows import draw_digit_rows
 
 
-def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
+def reduction(
+    num_examples, min_digits=1, max_digits=10, seed=0, split="train", zeros="half"
+):
     """Rows that ask for the non-zero digits of a string, in their order.
 
     An input row reads `s _`, and only padding follows. In the target the non-zero
@@ -28,6 +31,8 @@ def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
 
     Args:
         num_examples, min_digits, max_digits, seed, split: As in `reverse`.
+        zeros: String. `"half"` makes every second digit 0, as above; with `"any"` each
+            row has its own share of zeros, drawn from 0 to 1.
 
     Returns:
         A tuple `(inputs, targets, sample_weight)` of arrays of shape
@@ -43,16 +48,21 @@ def reduction(num_examples, min_digits=1, max_digits=10, seed=0, split="train"):
     ```
 
     Raises:
-        ValueError: As `reverse`.
+        ValueError: As `reverse`, or if `zeros` is not one of the above.
 
     Reference:
 
     - [Neural Attention Memory](https://arxiv.org/abs/2302.09422)
     """
+    any_share = check_choice("zeros", zeros, ("half", "any")) == "any"
 
     def make(random, lengths, row_length):
         shape = len(lengths), lengths.max(initial=1)
-        digits = random.integers(1, 10, shape) * random.integers(0, 2, shape)
+        digits = random.integers(1, 10, shape)
+        if any_share:
+            digits *= random.random(shape) >= random.random((len(lengths), 1))
+        else:
+            digits *= random.integers(0, 2, shape)
         return lay_out_reduction((digits, lengths), row_length)
 
     return draw_digit_rows(

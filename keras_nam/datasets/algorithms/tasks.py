@@ -93,7 +93,12 @@ _TASKS = {
         _repeated_copy_ranges,
         further_settings=frozenset({"same_length"}),
     ),
-    "reduction": _Task(reduction, DIGITS, _digit_ranges),
+    "reduction": _Task(
+        reduction,
+        DIGITS,
+        _digit_ranges,
+        further_settings=frozenset({"zeros"}),
+    ),
     "dyck": _Task(dyck, BRACKETS, _DYCK_ARGUMENTS, 12800, 2048),
     "listops": _Task(
         listops,
@@ -147,8 +152,8 @@ def load_task(task, split="train", num_examples=None, digits=None, seed=0, **set
         seed: Non-negative integer of any size.
         **settings: Arguments of the function that is named like the task, in place of
             what the split would have: `min_digits` and `max_digits` (both for rows of
-            any other length), `repeats`, `same_length`, `carries`, for `"dyck"` and
-            `"listops"` the depths and lengths, or any argument of
+            any other length), `repeats`, `same_length`, `carries`, `zeros`, for
+            `"dyck"` and `"listops"` the depths and lengths, or any argument of
             `associative_recall`.
 
     Returns:

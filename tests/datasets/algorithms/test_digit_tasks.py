@@ -194,6 +194,26 @@ def test_strings_of_several_lengths():
     assert found == {(2, 2), (3, 2), (3, 3), (4, 2), (4, 3), (4, 4)}
 
 
+def test_reduction_with_any_share_of_zeros():
+    rows = datasets.load_task("reduction", "train", 2000, digits=10, zeros="any")
+    zeros = []
+    for i, (inputs, targets, weights) in enumerate(zip(*rows, strict=True)):
+        check_reduction_row("reduction", 1 + i // 200, 10, inputs, targets, weights)
+        zeros.append(used_cells(inputs)[0].count(0))
+    # None to all of ten digits are 0, in as many rows each.
+    assert_shares(np.bincount(zeros[1800:]), np.full(11, 1 / 11))
+
+
+def test_half_of_the_digits_are_zeros_by_default():
+    rows = zip(
+        datasets.reduction(50), datasets.reduction(50, zeros="half"), strict=True
+    )
+    for default, half in rows:
+        np.testing.assert_array_equal(default, half)
+    with pytest.raises(ValueError, match="`zeros` must be one of .*='none'"):
+        datasets.reduction(5, zeros="none")
+
+
 def operands_of(task, carries):
     """The two numbers of rows that are checked as all of the task are."""
     rows = datasets.load_task(task, "train", 2000, digits=4, carries=carries)
