@@ -79,6 +79,15 @@ def test_questions_are_answered(loaded, name):
         assert preset.answer(question) == expected, question
 
 
+def test_strings_with_any_share_of_zeros_are_reduced(loaded):
+    inputs, targets, answers = datasets.load_task(
+        "reduction", "far", 32, min_digits=100, max_digits=100, zeros="any"
+    )
+    logits = loaded["reduction"].model.predict(inputs, verbose=0)
+    wrong = (logits.argmax(axis=-1) != targets) & (answers > 0)
+    assert not wrong.any()
+
+
 @by_name
 def test_what_is_no_question_is_refused(loaded, name):
     preset = loaded[name]
