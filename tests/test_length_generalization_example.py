@@ -63,6 +63,29 @@ def test_starts(example, monkeypatch, right, name, kept, starts):
     assert len(set(trained)) == len({w for _, w in trained}) == starts
 
 
+def test_starts_and_factors_for_brackets_are_chosen_on_deeper_ones(
+    example, monkeypatch
+):
+    def sharpened(model, recipe, longer, inside):
+        seen.extend([longer, inside])
+        return model, {}
+
+    def accuracy(model, rows, batch_size):
+        seen.append(rows)
+        return 1.0
+
+    seen = []
+    monkeypatch.setattr(example, "build_model", lambda *_: keras.Sequential([]))
+    monkeypatch.setattr(example, "train", lambda *_: 0.0)
+    monkeypatch.setattr(example, "sharpened", sharpened)
+    monkeypatch.setattr(example, "accuracy", accuracy)
+    monkeypatch.setattr(keras.Model, "count_params", lambda _: 0)
+    example.learn("namtm", "dyck", RECIPES["dyck"], 0, False)
+    # A row is answered by as many brackets as it is deep.
+    depths = [set(answers.sum(axis=1)) for _, _, answers in seen]
+    assert depths == [{16}, {8}, {16}]
+
+
 @pytest.mark.parametrize("task", ["dyck", "addition"])
 def test_factors_of_the_recipe_are_tried(example, monkeypatch, task):
     def choose_sharpness(model, rows, candidates, sharpen=None):
