@@ -121,8 +121,9 @@ def test_learning_curve_measures_and_changes_nothing(example, steps):
 
     def train(callbacks):
         keras.utils.set_random_seed(0)
-        layers = [keras.layers.Embedding(5, 8), keras.layers.Dropout(0.5)]
-        model = keras.Sequential([*layers, keras.layers.Dense(5)])
+        tokens = keras.Input((4,))
+        hidden = keras.layers.Dropout(0.5)(keras.layers.Embedding(5, 8)(tokens))
+        model = keras.Model(tokens, keras.layers.Dense(5)(hidden))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("adam", loss, jit_compile=False)
         settings = {"batch_size": 1, "verbose": 0, "callbacks": callbacks}
