@@ -19,7 +19,7 @@ from keras_nam.models.recipes import build_machine
 FOLDER = Path(__file__).parent / "preset_files"
 # Positions take the square of the length of a row, half a gigabyte for this many.
 MAX_CELLS = 4096
-# TensorFlow takes less time to trace more steps than these than to run one by one.
+# TensorFlow answers rows of more cells sooner in a graph than step by step.
 LONGEST_EAGER = 128
 # What a question looks like, where it is not strings with blanks between them.
 SEPARATORS = {"addition": r"\s*\+\s*", "arithmetic": r"\s*,\s*"}
@@ -67,8 +67,8 @@ class Preset:
         operands = self._operands(question)
         inputs, _, is_answer = self.rows(question)
         if keras.backend.backend() == "tensorflow" and inputs.size > LONGEST_EAGER:
-            # Made anew for every question: what a layer has become since then, by
-            # `enable_lora` say, is not in what was traced before.
+            # A new model has to be traced: the one of before would not show what a
+            # layer has become since then, by `enable_lora` say.
             traced = keras.Model(self.model.input, self.model.output)
             traced.compile(jit_compile=False)
             logits = traced.predict_on_batch(inputs)
