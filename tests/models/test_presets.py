@@ -79,6 +79,16 @@ def test_questions_are_answered(loaded, name):
         assert preset.answer(question) == expected, question
 
 
+def test_a_preset_that_was_changed_answers_long_questions_anew():
+    preset, question = models.from_preset("reverse"), LONG * 2
+    assert preset.answer(question) == question[::-1]
+    dense = preset.model.layers[-1]
+    dense.enable_lora(2)
+    noise = np.random.default_rng(0).normal(size=dense.lora_kernel_b.shape)
+    dense.lora_kernel_b.assign(100 * noise)
+    assert preset.answer(question) != question[::-1]
+
+
 def test_strings_with_any_share_of_zeros_are_reduced(loaded):
     inputs, targets, answers = datasets.load_task(
         "reduction", "far", 32, min_digits=100, max_digits=100, zeros="any"
