@@ -115,13 +115,6 @@ def core_of(name, width):
     return [make()]
 
 
-def recipe_of(task, published):
-    from keras_nam.models.recipes import RECIPES
-    from keras_nam.models.recipes import published_recipe
-
-    return published_recipe(task) if published else RECIPES[task]
-
-
 def build_model(name, recipe):
     """The machine of a recipe, or another model with about as many parameters."""
     import keras
@@ -159,6 +152,7 @@ def run_cell(task, name, seed, published, steps):
 
     from keras_nam import models
     from keras_nam.models.recipes import load_rows
+    from keras_nam.models.recipes import recipe_of
     from keras_nam.models.recipes import rows_of
 
     recipe = recipe_of(task, published)

@@ -32,6 +32,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from few_shot_heads import CLOSED
+from few_shot_heads import HEADS
+from few_shot_heads import WHITENED
+from few_shot_heads import ErasingBaseClasses
+from few_shot_heads import build_constant
+from few_shot_heads import fix_gate
+from few_shot_results import GRID
+from few_shot_results import REFERENCE
+from few_shot_results import plot_confusion
+from few_shot_results import plot_curves
+from few_shot_results import summarize
+from few_shot_results import table_rows
 from finished_runs import finished_run
 from keras import ops
 
@@ -40,124 +52,10 @@ from keras_nam import datasets
 from keras_nam import models
 from keras_nam.metrics import base_novel_auc
 from keras_nam.metrics import base_novel_curve
-from keras_nam.metrics import confidence_interval
 from keras_nam.metrics import rejection_auroc
 from keras_nam.metrics import rejection_false_positive_rate
 
-
-class ErasingBaseClasses(keras_nam.layers.NAMClassifier):
-    """A NAM head that says by itself what an example takes from each base class.
-
-    From base class `b` with the row `m`, an example with the key `k` takes
-    `g (m . k) e`: its erase gate and how far `b` answers give `g`, and `e`, with
-    `e . k = 1`, is `k`, or `C^-1 k` of that length if the head has seen base images
-    with the covariance `C`: the change of `m` to which those answer least.
-    """
-
-    def build(self, features_shape):
-        super().build(features_shape)
-        self.whitening = self._add(
-            "whitening", (features_shape[-1],) * 2, "identity", trainable=False
-        )
-
-    def see(self, features):
-        features = np.asarray(ops.nn.normalize(features), "float64")
-        covariance = features.T @ features / len(features)
-        # Some is added in all directions, as there are few images for many features.
-        mean = np.trace(covariance) / len(covariance)
-        self.whitening.assign(
-            np.linalg.inv(covariance + 0.1 * mean * np.eye(len(covariance)))
-        )
-
-    def gates(self, rows, keys, answers, erase_gates):
-        return erase_gates[..., None]
-
-    def write(self, memory, keys, values, write_gates, erase_gates):
-        novel = values.shape[-1] - memory.shape[1] + self.num_novel_classes
-        rows = memory[:, : values.shape[-1] - novel]
-        answers = ops.matmul(keys, ops.swapaxes(rows, 1, 2))
-        gates = self.gates(rows, keys, answers, erase_gates)
-        erasing = ops.matmul(keys, self.whitening)
-        length = ops.sum(erasing * keys, axis=-1, keepdims=True)
-        # The key of a slot that holds no example is zero.
-        erasing = ops.divide_no_nan(erasing, length)
-        erased = ops.matmul(ops.swapaxes(gates * answers, 1, 2), erasing)
-        written = ops.swapaxes(values * write_gates[..., None], 1, 2)
-        memory = memory + ops.matmul(written, keys)
-        return ops.concatenate(
-            [memory[:, : rows.shape[1]] - erased, memory[:, rows.shape[1] :]], axis=1
-        )
-
-
-class ErasingWhereAnswered(ErasingBaseClasses):
-    """Erases from the base classes that answer: gate times their softmax."""
-
-    def gates(self, rows, keys, answers, erase_gates):
-        return erase_gates[..., None] * ops.softmax(self.scale * answers)
-
-
-class ErasingByBoth(ErasingBaseClasses):
-    """Erases by a gate that sees example and base class, not the example alone."""
-
-    def build(self, features_shape):
-        super().build(features_shape)
-        width = features_shape[-1]
-        self.of_example, self.of_base, self.of_answer = (
-            keras.layers.Dense(self.gate_units, use_bias=i == 0) for i in range(3)
-        )
-        self.gate = keras.layers.Dense(1, "sigmoid")
-        for layer, size in (
-            (self.of_example, width),
-            (self.of_base, width),
-            (self.of_answer, 1),
-            (self.gate, self.gate_units),
-        ):
-            layer.build((None, size))
-
-    def gates(self, rows, keys, answers, erase_gates):
-        hidden = (
-            self.of_example(keys)[:, :, None]
-            + self.of_base(rows)[:, None]
-            + self.of_answer(answers[..., None])
-        )
-        return erase_gates[..., None] * self.gate(ops.relu(hidden))[..., 0]
-
-
-WHITENED = "whitened keys"
-# The same head, trained as before, whose erase gates are closed when it is measured:
-# what is left of a difference does not come from erasing.
-CLOSED = "then closed"
-HEADS = {
-    "NAM": (keras_nam.layers.NAMClassifier, {}),
-    "NAM, in order": (keras_nam.layers.NAMClassifier, {"erase": "in_order"}),
-    f"NAM, {WHITENED}": (ErasingBaseClasses, {}),
-    "NAM, erase where answered": (ErasingWhereAnswered, {}),
-    f"NAM, where answered, {WHITENED}": (ErasingWhereAnswered, {}),
-    f"NAM, where answered, {WHITENED}, {CLOSED}": (ErasingWhereAnswered, {}),
-    "NAM, gates see both": (ErasingByBoth, {}),
-    "cosine": (keras_nam.layers.CosineClassifier, {}),
-    "cosine, averaging": (
-        keras_nam.layers.CosineClassifier,
-        {"generator": "feature_averaging"},
-    ),
-    "cosine, attention": (
-        keras_nam.layers.CosineClassifier,
-        {"generator": "attention"},
-    ),
-}
-MEASURES = (
-    "area",
-    "accuracy",
-    "accuracy on novel",
-    "accuracy on base",
-    "base answered novel",
-    "novel answered base",
-)
-TABLE = ("accuracy", "base answered novel", "novel answered base")
 QUERIES = 75
-# What the others are compared with, episode by episode.
-REFERENCE = "cosine"
-GRID = np.linspace(0, 1, 101)
 
 
 def load_images(arguments):
@@ -218,23 +116,6 @@ def build_features(image_shape):
         network = models.conv_features(image_shape, (32, 32, 32, 32), num_pools=3)
     x = keras.layers.Dropout(0.3)(network(x))
     return keras.Model(inputs, x, name="features")
-
-
-def fix_gate(network, value):
-    """Makes a gate say the same for every example."""
-    for weight in network.weights:
-        weight.assign(ops.zeros_like(weight))
-    value = min(max(value, 1e-6), 1 - 1e-6)
-    network.bias.assign([np.log(value / (1 - value))])
-
-
-def build_constant(head, base, gate):
-    """A NAM head that writes everything and erases by a gate that is never trained."""
-    head.build(base.head.kernel.shape)
-    head.kernel.assign(base.head.kernel)
-    fix_gate(head.writer, 1.0)
-    fix_gate(head.eraser, gate)
-    return head
 
 
 def on_features(model):
@@ -433,147 +314,6 @@ def run(arguments, images, labels, seed):
                 functools.partial(measure, shots, name),
             )
     return results, data
-
-
-def summarize(runs):
-    """What the table needs of the episodes: sums over those of every seed."""
-    summary = {}
-    for shots, name in runs[0]:
-        parts = [np.array(r[shots, name]["episodes"]) for r in runs]
-        references = [np.array(r[shots, REFERENCE]["episodes"]) for r in runs]
-        # The areas of the same episodes.
-        more = [x[:, 0] - y[:, 0] for x, y in zip(parts, references, strict=True)]
-        summary[f"{shots} shot, {name}"] = {
-            "episodes": [len(part) for part in parts],
-            "mean": {
-                measure: [_moments(part[:, i]) for part in parts]
-                for i, measure in enumerate(MEASURES)
-            },
-            f"less {REFERENCE}": [_moments(x) for x in more],
-            "curve": mean_curve([r[shots, name]["curve"] for r in runs]),
-            **{
-                key: np.mean([r[shots, name][key] for r in runs], axis=0).tolist()
-                for key in ("confusion", "AUROC", "FPR95")
-            },
-        }
-    return summary
-
-
-def mean_curve(curves):
-    """Means over seeds of both accuracies, where one is as many times the other."""
-    means = np.zeros((2, len(GRID)))
-    for novel in np.array(curves):
-        end = np.flatnonzero(novel)[-1] + 1
-        base, novel = GRID[:end][::-1], novel[:end][::-1]
-        share = base / (base + novel)
-        means += [np.interp(GRID, share[::-1], x[::-1]) for x in (base, novel)]
-    return np.round(means / len(curves), 4).tolist()
-
-
-def _moments(values):
-    return [round(float(values.mean()), 6), round(float(values.std()), 6)]
-
-
-def pooled_interval(moments, counts):
-    """Mean and half its confidence interval in percent, from the seeds' moments."""
-    means, deviations = 100 * np.array(moments).T
-    counts = np.array(counts)
-    mean = counts @ means / counts.sum()
-    squares = counts @ (deviations**2 + (means - mean) ** 2)
-    # As many values with the same mean and the same variance.
-    spread = np.sqrt(squares / counts.sum())
-    values = mean + spread * np.resize([1.0, -1.0], 2 * (counts.sum() // 2))
-    return mean, confidence_interval(values)[1]
-
-
-def table_rows(summary):
-    """Means over all episodes of all seeds, with 95 % confidence intervals."""
-    less = f"area less that of {REFERENCE}"
-    columns = ["", "area", less, "over seeds", *TABLE, "AUROC", "FPR95"]
-    yield "| " + " | ".join(columns) + " |"
-    yield "|---" * len(columns) + "|"
-    for name, result in summary.items():
-        counts, means = result["episodes"], result["mean"]
-        less = result[f"less {REFERENCE}"]
-        seeds = [100 * mean for mean, _ in less]
-        area, *cells = (
-            "{:.1f} ± {:.1f}".format(*pooled_interval(means[measure], counts))
-            for measure in ("area", *TABLE)
-        )
-        cells = [
-            name,
-            area,
-            "{:+.2f} ± {:.2f}".format(*pooled_interval(less, counts)),
-            f"{min(seeds):+.2f} to {max(seeds):+.2f}",
-            *cells,
-            *(f"{100 * result[key]:.1f}" for key in ("AUROC", "FPR95")),
-        ]
-        yield "| " + " | ".join(cells) + " |"
-
-
-def shots_and_names(summary):
-    """The heads that were measured, by shots."""
-    by_shots = {}
-    for key in summary:
-        shots, name = key.split(" shot, ")
-        by_shots.setdefault(int(shots), []).append(name)
-    return by_shots
-
-
-def plot_curves(summary, path):
-    from matplotlib.figure import Figure
-
-    by_shots = shots_and_names(summary)
-    figure = Figure(figsize=(5 * len(by_shots), 4.6), layout="constrained")
-    grid = figure.subplots(1, len(by_shots), squeeze=False)[0]
-    for axes, (shots, names) in zip(grid, by_shots.items(), strict=True):
-        for name in (n for n in names if n in HEADS):
-            result = summary[f"{shots} shot, {name}"]
-            style = "--" if name.startswith("cosine") else "-"
-            base, novel = 100 * np.array(result["curve"])
-            (line,) = axes.plot(base, novel, style, label=name)
-            point = [
-                np.mean([mean for mean, _ in result["mean"][f"accuracy on {group}"]])
-                for group in ("base", "novel")
-            ]
-            axes.plot(*(100 * np.array(point)), "o", color=line.get_color())
-        # Nobody wants to know the one group alone.
-        axes.set_xlim(left=0.6 * base.max())
-        axes.set_ylim(bottom=0.6 * novel.max())
-        axes.set_xlabel("accuracy on base classes (%)")
-        axes.set_ylabel("accuracy on novel classes (%)")
-        axes.set_title(f"{shots} example(s) of a novel class")
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3
-    )
-    figure.savefig(path, dpi=150)
-
-
-def plot_confusion(summary, path):
-    from matplotlib.figure import Figure
-
-    by_shots = shots_and_names(summary)
-    figure = Figure(figsize=(5 * len(by_shots), 4.6), layout="constrained")
-    grid = figure.subplots(1, len(by_shots), squeeze=False, sharey=True)[0]
-    for axes, (shots, names) in zip(grid, by_shots.items(), strict=True):
-        names = [name for name in names if name in HEADS]
-        confusions = np.array(
-            [summary[f"{shots} shot, {name}"]["confusion"] for name in names]
-        )
-        for group, offset in ((0, -0.2), (1, 0.2)):
-            label = ("base answered novel", "novel answered base")[group]
-            places, values = np.arange(len(names)) + offset, confusions[:, group, 2]
-            bars = axes.barh(places, 100 * values, 0.38, label=label)
-            axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
-        axes.set_yticks(range(len(names)), names)
-        axes.margins(x=0.15)
-        axes.set_xlabel("queries answered with the other group (%)")
-        axes.set_title(f"{shots} example(s) of a novel class")
-    axes.invert_yaxis()
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=2
-    )
-    figure.savefig(path, dpi=150)
 
 
 def plot_episode(data, ways, shots, path):

@@ -38,7 +38,7 @@ from keras_nam.models.recipes import MODEL
 from keras_nam.models.recipes import RECIPES
 from keras_nam.models.recipes import build_machine
 from keras_nam.models.recipes import load_rows
-from keras_nam.models.recipes import published_recipe
+from keras_nam.models.recipes import recipe_of
 from keras_nam.models.recipes import rows_of
 
 SCRIPT = "examples/length_generalization.py"
@@ -286,7 +286,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     task, seed = arguments.task, arguments.seed
-    recipe = published_recipe(task) if arguments.published else RECIPES[task]
+    recipe = recipe_of(task, arguments.published)
     name = arguments.model or recipe.machine
     if arguments.steps is not None:
         # A trial, which is not meant to solve anything.

@@ -15,6 +15,7 @@ from benchmarks.case import CASES
 from benchmarks.case import make_case
 from benchmarks.case import sizes_of
 from keras_nam import datasets
+from keras_nam.models.recipes import recipe_of
 from keras_nam.models.recipes import rows_of
 
 # Small, and no power of two.
@@ -132,7 +133,7 @@ def test_the_table_of_generalization_is_that_of_the_kept_cells():
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])
 def test_models_have_about_as_many_parameters(task):
-    recipe = generalization.recipe_of(task, published=False)
+    recipe = recipe_of(task, published=False)
     wanted, *counts = (
         generalization.build_model(name, recipe).count_params()
         for name in generalization.MODELS
@@ -144,6 +145,6 @@ def test_models_have_about_as_many_parameters(task):
 def test_the_machine_of_a_task_knows_its_tokens(published):
     for task in generalization.TASKS:
         tokens, *_ = datasets.load_task(task, num_examples=64, **rows_of(task, "far"))
-        recipe = generalization.recipe_of(task, published)
+        recipe = recipe_of(task, published)
         known = recipe.model_arguments()["vocabulary_size"]
         assert tokens.max() < known, task

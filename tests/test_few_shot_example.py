@@ -14,7 +14,8 @@ from keras_nam.metrics import confidence_interval
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples"))
 
-import few_shot  # noqa: E402
+import few_shot_heads  # noqa: E402
+import few_shot_results  # noqa: E402
 import teach  # noqa: E402
 
 SIZES = {"num_base_classes": 6, "num_novel_classes": 2}
@@ -39,7 +40,7 @@ def build(head):
 
 def test_without_whitening_it_is_the_head_of_the_package():
     theirs = build(layers.NAMClassifier(**SIZES))
-    ours = with_weights_of(build(few_shot.ErasingBaseClasses(**SIZES)), theirs)
+    ours = with_weights_of(build(few_shot_heads.ErasingBaseClasses(**SIZES)), theirs)
     for head in (theirs, ours):
         head.learn(KEYS, LABELS)
     np.testing.assert_allclose(ours(KEYS), theirs(KEYS), rtol=1e-4, atol=1e-4)
@@ -50,7 +51,7 @@ def test_whitened_keys_leave_base_images_alone():
     images = np.random.default_rng(1).normal(size=(200, 5)) * [3, 3, 3, 1, 0.1]
     changes = []
     for sees in (False, True):
-        head = build(few_shot.ErasingBaseClasses(**SIZES))
+        head = build(few_shot_heads.ErasingBaseClasses(**SIZES))
         head.kernel.assign(images[:6])
         if sees:
             head.see(images)
@@ -66,7 +67,7 @@ def test_whitened_keys_leave_base_images_alone():
 
 
 @pytest.mark.parametrize(
-    "head", [few_shot.ErasingWhereAnswered, few_shot.ErasingByBoth]
+    "head", [few_shot_heads.ErasingWhereAnswered, few_shot_heads.ErasingByBoth]
 )
 def test_what_is_taught_is_what_an_episode_has(head):
     head = build(head(**SIZES))
@@ -77,12 +78,12 @@ def test_what_is_taught_is_what_an_episode_has(head):
 
 
 def test_closed_gates_erase_nothing():
-    head = build(few_shot.ErasingWhereAnswered(**SIZES))
+    head = build(few_shot_heads.ErasingWhereAnswered(**SIZES))
     before = np.array(head.class_memory())[:6]
     head.learn(KEYS, LABELS)
     assert np.abs(np.array(head.class_memory())[:6] - before).max() > 1e-3
     head.reset()
-    few_shot.fix_gate(head.eraser, 0.0)
+    few_shot_heads.fix_gate(head.eraser, 0.0)
     head.learn(KEYS, LABELS)
     np.testing.assert_allclose(head.class_memory()[:6], before, atol=1e-5)
 
@@ -90,7 +91,7 @@ def test_closed_gates_erase_nothing():
 def test_intervals_of_pooled_seeds():
     seeds = np.random.default_rng(0).normal(size=(3, 40))
     moments = [(x.mean(), x.std()) for x in seeds]
-    found = few_shot.pooled_interval(moments, [40, 40, 40])
+    found = few_shot_results.pooled_interval(moments, [40, 40, 40])
     np.testing.assert_allclose(found, confidence_interval(100 * seeds.ravel()))
 
 
@@ -106,6 +107,6 @@ def test_files_keep_their_colors(tmp_path, channels):
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("few-shot-*.json")))
 def test_the_tables_of_the_page_are_those_of_the_kept_results(path):
     page = (ROOT / "docs" / "few-shot.md").read_text()
-    rows = list(few_shot.table_rows(json.loads(path.read_text())))
+    rows = list(few_shot_results.table_rows(json.loads(path.read_text())))
     assert len(rows) > 4
     assert not [row for row in rows if row not in page]

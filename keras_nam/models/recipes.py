@@ -272,8 +272,10 @@ RECIPES = {
 }
 
 
-def published_recipe(task):
-    """What the papers do, for the tokens of a task."""
+def recipe_of(task, published=False):
+    """The recipe of a task, or what the papers do, for its tokens."""
+    if not published:
+        return RECIPES[task]
     tokens = RECIPES[task].model_arguments()["vocabulary_size"]
     return PUBLISHED._replace(model={**PUBLISHED.model, "vocabulary_size": tokens})
 
