@@ -14,8 +14,9 @@ chosen on the split `"ood"`, and both are reported. Nothing is chosen on longer 
 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
-It prints a table in Markdown of the means over the seeds and their ranges, and draws a
-plot for each task; `--table` does so with the cells that are there.
+It prints a table in Markdown of the means over the seeds and their ranges, and draws
+them, a panel for each task, as `comparison.png`; `--table` does so with the cells that
+are there.
 """
 
 import argparse
@@ -220,24 +221,37 @@ def table(results):
             yield f"| {' | '.join(columns)} | {seconds:.0f} |"
 
 
-def plot(results, task, path):
+def plot(results, path):
+    """Draws a panel for each task: the mean over the seeds, and their range."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for (of, name), cells in results.items():
-        if of != task:
-            continue
-        measured = [list(cell["accuracy"].values())[-1] for cell in cells]
-        mean = [100 * np.mean([m[group] for m in measured]) for group in GROUPS]
-        style = "-o" if name == "namtm" else "--."
-        axes.plot(GROUPS, mean, style, label=name)
-    axes.set_xlabel("length of the problems")
-    axes.set_ylabel("answered without error (%)")
-    axes.set_ylim(-3, 103)
-    axes.set_title(f"{task}: mean over {len(cells)} seed(s)")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=150)
+    tasks = list(dict.fromkeys(task for task, _ in results))
+    columns = min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure = Figure(figsize=(4 * columns, 0.6 + 3 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    lines = {}
+    for axes, task in zip(grid.flat, tasks, strict=False):
+        for i, name in enumerate(MODELS):
+            if (task, name) not in results:
+                continue
+            cells = [list(c["accuracy"].values())[-1] for c in results[task, name]]
+            percent = 100 * np.array([[cell[g] for g in GROUPS] for cell in cells])
+            (lines[name],) = axes.plot(
+                GROUPS,
+                percent.mean(axis=0),
+                color=f"C{i}",
+                marker="osD^vP*X<"[i],
+                linewidth=2 if name == "namtm" else 1,
+            )
+            low, high = percent.min(axis=0), percent.max(axis=0)
+            axes.fill_between(GROUPS, low, high, color=f"C{i}", alpha=0.15, linewidth=0)
+        axes.set_title(task)
+        axes.set_ylim(-3, 103)
+    figure.supxlabel("length of the problems")
+    figure.supylabel("answered without error (%)")
+    figure.legend(lines.values(), lines, loc="outside right upper")
+    figure.savefig(path, dpi=130)
 
 
 def parse_arguments():
@@ -286,8 +300,7 @@ def main():
     folder = arguments.out / arguments.preset
     results = kept_cells(folder) if arguments.table else run_cells(arguments, folder)
     print(*table(results), sep="\n")
-    for task in dict.fromkeys(task for task, _ in results):
-        plot(results, task, folder / f"{task}.png")
+    plot(results, folder / "comparison.png")
 
 
 if __name__ == "__main__":

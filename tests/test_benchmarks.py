@@ -122,13 +122,15 @@ def test_scaling_draws_a_plot(tmp_path):
     assert line == "| ours | 1.23 ms | 1234 ms |"
 
 
-def test_the_table_of_generalization_is_that_of_the_kept_cells():
+def test_the_table_of_generalization_is_that_of_the_kept_cells(tmp_path):
     root = Path(__file__).parent.parent
     cells = generalization.kept_cells(root / "benchmarks" / "cells" / "laptop")
     rows = list(generalization.table(cells))
     page = (root / "docs" / "algorithms.md").read_text()
     assert len(rows) > 20
     assert not [row for row in rows if row not in page]
+    generalization.plot(cells, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])
