@@ -6,10 +6,12 @@
 What is not named here, like `--steps`, goes to every run of `ibert_generalization.py`.
 Prints a table of means over the seeds and their ranges, trained and longer lengths
 apart, and draws a plot for each task. Runs that are already in `--out` with the same
-settings are not repeated, so that a table can be broken off and grown.
+settings are not repeated, so that a table can be broken off and grown; `--table FILE`
+prints and draws the `results.json` of an earlier call.
 """
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -20,19 +22,7 @@ from ibert_generalization import DIGIT_TASKS
 from ibert_generalization import TEXT_TASKS
 from ibert_generalization import plot
 
-MODELS = (
-    "ibert",
-    "ibert2",
-    "ibert_positions",
-    "learned",
-    "sinusoid",
-    "rotary",
-    "alibi",
-    "no_positions",
-    "xlnet",
-    "lstm_attention",
-    "lstm",
-)
+from keras_nam import baselines
 
 
 def run(task, model, seed, arguments, further):
@@ -66,16 +56,16 @@ def rows(results):
     """The table: a row for each task and model, the mean and range of the seeds."""
     yield "| task | model | parameters | trained lengths | longer lengths | seconds |"
     yield "|---|---|---|---|---|---|"
-    for (task, model), group in results.items():
+    for group in results:
         cells = []
         for trained in (True, False):
             values = [mean_over_lengths(result, trained) for result in group]
             spread = f" ({min(values):.1f} to {max(values):.1f})" if values[1:] else ""
             cells.append(f"{np.mean(values):.1f}{spread}")
         seconds = np.median([result["seconds"] for result in group])
-        parameters = f"{group[0]['parameters']:,}"
-        cells = [task, model, parameters, *cells, f"{seconds:.0f}"]
-        yield f"| {' | '.join(cells)} |"
+        first = group[0]
+        names = first["task"], first["model"], f"{first['parameters']:,}"
+        yield f"| {' | '.join([*names, *cells, f'{seconds:.0f}'])} |"
 
 
 def mean_result(group):
@@ -87,28 +77,41 @@ def mean_result(group):
     return {**group[0], "by_length": by_length}
 
 
+def run_all(arguments, further):
+    """The results of every task and model, those of all seeds together."""
+    results = {}
+    # Seeds outermost: a table that is broken off has all models.
+    for seed, task, model in itertools.product(
+        arguments.seeds, arguments.tasks, arguments.models
+    ):
+        result = run(task, model, seed, arguments, further)
+        results.setdefault((task, model), []).append(result)
+    return list(results.values())
+
+
 def main():
+    tasks, models = DIGIT_TASKS + TEXT_TASKS, list(baselines.ENCODERS)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", nargs="+", default=list(DIGIT_TASKS))
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--tasks", nargs="+", choices=tasks, default=DIGIT_TASKS)
+    parser.add_argument("--models", nargs="+", choices=models, default=models)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, help="of sentences, for texts")
     parser.add_argument("--out", type=Path, default=Path("results/ibert"))
+    parser.add_argument("--table", type=Path, help="only print and draw this file")
     arguments, further = parser.parse_known_args()
-    # Seeds outermost: a table that is broken off has all models.
-    results = {}
-    for seed in arguments.seeds:
-        for task in arguments.tasks:
-            for model in arguments.models:
-                result = run(task, model, seed, arguments, further)
-                results.setdefault((task, model), []).append(result)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.table is not None:
+        results = json.loads(arguments.table.read_text())
+    else:
+        results = run_all(arguments, further)
+        (arguments.out / "results.json").write_text(json.dumps(results))
     print("Accuracy in percent for digits, perplexity of masked symbols for texts.")
     print(*rows(results), sep="\n")
-    for task in arguments.tasks:
-        groups = [group for (of, _), group in results.items() if of == task]
-        plot([mean_result(group) for group in groups], arguments.out / f"{task}.png")
+    for task in dict.fromkeys(group[0]["task"] for group in results):
+        groups = [mean_result(group) for group in results if group[0]["task"] == task]
+        plot(groups, arguments.out / f"{task}.png")
 
 
 if __name__ == "__main__":
