@@ -89,6 +89,16 @@ def test_a_preset_that_was_changed_answers_long_questions_anew():
     assert preset.answer(question) != question[::-1]
 
 
+@pytest.mark.parametrize("name", ["copy", "reverse"])
+def test_strings_of_one_digit_are_counted(loaded, name):
+    questions = [datasets.query(name, str(digit) * 100) for digit in range(10)]
+    inputs, targets, answers = (
+        np.concatenate(cells) for cells in zip(*questions, strict=True)
+    )
+    logits = loaded[name].model.predict(inputs, verbose=0)
+    assert not ((logits.argmax(axis=-1) != targets) & (answers > 0)).any()
+
+
 def test_strings_with_any_share_of_zeros_are_reduced(loaded):
     inputs, targets, answers = datasets.load_task(
         "reduction", "far", 32, min_digits=100, max_digits=100, zeros="any"
