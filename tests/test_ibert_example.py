@@ -1,0 +1,24 @@
+"""The table of I-BERT is that of the kept results."""
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "examples"))
+
+import ibert_table  # noqa: E402
+
+
+def test_the_table_of_the_page_has_the_kept_results():
+    kept = json.loads((ROOT / "docs" / "ibert-memories.json").read_text())
+    _, _, *rows = ibert_table.rows(kept)
+    page = (ROOT / "docs" / "ibert.md").read_text().splitlines()
+    for name, start in (
+        ("lsam", "| I-BERT with an LSAM"),
+        ("nam", "| I-BERT with a NAM"),
+    ):
+        (line,) = (line for line in page if line.startswith(start))
+        longer = [row.split(" | ")[4] for row in rows if f" ibert_{name} " in row]
+        assert len(longer) == 3
+        assert line.replace("**", "").strip("| ").split(" | ")[2::2] == longer
