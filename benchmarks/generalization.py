@@ -300,7 +300,8 @@ def main():
     folder = arguments.out / arguments.preset
     results = kept_cells(folder) if arguments.table else run_cells(arguments, folder)
     print(*table(results), sep="\n")
-    plot(results, folder / "comparison.png")
+    if results:
+        plot(results, folder / "comparison.png")
 
 
 if __name__ == "__main__":
