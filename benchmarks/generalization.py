@@ -21,6 +21,7 @@ are there.
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -35,6 +36,7 @@ sys.path.insert(0, str(EXAMPLES))
 
 import numpy as np  # noqa: E402
 from finished_runs import finished_run  # noqa: E402
+from finished_runs import groups_of_seeds  # noqa: E402
 
 TASKS = (
     "reverse",
@@ -271,25 +273,21 @@ def parse_arguments():
 
 def run_cells(arguments, folder):
     """The results of all models on all tasks, those of all seeds together."""
-    results = {}
-    # Seeds outermost: a table that is broken off has all models.
-    for seed in arguments.seeds:
-        for task in arguments.tasks:
-            for name in arguments.models:
-                cell = {
-                    "task": task,
-                    "name": name,
-                    "seed": seed,
-                    "published": arguments.preset == "paper",
-                    "steps": arguments.steps,
-                }
-                file = folder / f"{task}-{name}-{seed}.json"
-                settings = [f"{key}={value}" for key, value in cell.items()]
-                result = finished_run(
-                    file, settings, functools.partial(start_cell, cell)
-                )
-                results.setdefault((task, name), []).append(result)
-    return results
+
+    def run(task, name, seed):
+        cell = {
+            "task": task,
+            "name": name,
+            "seed": seed,
+            "published": arguments.preset == "paper",
+            "steps": arguments.steps,
+        }
+        file = folder / f"{task}-{name}-{seed}.json"
+        settings = [f"{key}={value}" for key, value in cell.items()]
+        return finished_run(file, settings, functools.partial(start_cell, cell))
+
+    cells = itertools.product(arguments.tasks, arguments.models)
+    return groups_of_seeds(arguments.seeds, cells, run)
 
 
 def main():

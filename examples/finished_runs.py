@@ -13,6 +13,22 @@ def start_example(name, arguments):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def groups_of_seeds(seeds, cells, run):
+    """The results of each cell, those of all seeds together.
+
+    Args:
+        seeds: Iterable of integers.
+        cells: Iterable of tuples, the other arguments of `run`.
+        run: Function of a cell's values and a seed that returns a result.
+    """
+    groups = {cell: [] for cell in cells}
+    # Seeds outermost: a table that is broken off has all cells.
+    for seed in seeds:
+        for cell, group in groups.items():
+            group.append(run(*cell, seed))
+    return groups
+
+
 def finished_run(record, settings, start):
     """The result of a run, from a file if it is there.
 

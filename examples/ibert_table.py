@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from finished_runs import finished_run
+from finished_runs import groups_of_seeds
 from finished_runs import start_example
 from ibert_generalization import DIGIT_TASKS
 from ibert_generalization import TEXT_TASKS
@@ -79,14 +80,12 @@ def mean_result(group):
 
 def run_all(arguments, further):
     """The results of every task and model, those of all seeds together."""
-    results = {}
-    # Seeds outermost: a table that is broken off has all models.
-    for seed, task, model in itertools.product(
-        arguments.seeds, arguments.tasks, arguments.models
-    ):
-        result = run(task, model, seed, arguments, further)
-        results.setdefault((task, model), []).append(result)
-    return list(results.values())
+    cells = itertools.product(arguments.tasks, arguments.models)
+
+    def run_cell(task, model, seed):
+        return run(task, model, seed, arguments, further)
+
+    return list(groups_of_seeds(arguments.seeds, cells, run_cell).values())
 
 
 def main():

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from finished_runs import finished_run
+from finished_runs import groups_of_seeds
 from finished_runs import start_example
 
 ATTENTIONS = ["nam", "softmax", "linear"]
@@ -41,6 +42,13 @@ def run(task, attention, length, seed, further, out):
     return finished_run(out / f"{name}-{seed}.json", settings, start)
 
 
+def label(result, results):
+    """The attention, with its steps where they are not those of the first run."""
+    if result["steps"] == results[0][0]["steps"]:
+        return result["attention"]
+    return f"{result['attention']}, {result['steps']:,} steps"
+
+
 def rows(results):
     yield (
         "| task | length | attention | accuracy % | range | seconds "
@@ -57,7 +65,7 @@ def rows(results):
         memory = max(r["peak_megabytes"] for r in group)
         first = group[0]
         yield (
-            f"| {first['task']} | {first['length']} | {first['attention']} "
+            f"| {first['task']} | {first['length']} | {label(first, results)} "
             f"| {cells} | {seconds:.0f} | {step:.2f} | {memory:.0f} |"
         )
 
@@ -76,9 +84,8 @@ def plot(results, path):
                 accuracy = np.mean([r["curve"] for r in group], axis=0)
                 step = np.median([r["processor_seconds_per_step"] for r in group])
                 seconds = step * first["steps"] * np.arange(1, len(accuracy) + 1)
-                axes.plot(
-                    seconds / len(accuracy), 100 * accuracy, label=first["attention"]
-                )
+                seconds = seconds / len(accuracy)
+                axes.plot(seconds, 100 * accuracy, label=label(first, results))
         axes.set_title(f"{panel[0]}, {panel[1]:,} tokens")
         axes.set_xlabel("seconds of processor time (log)")
         axes.set_xscale("log")
@@ -113,14 +120,12 @@ def main():
 
 def run_all(arguments, further):
     """The results of every task, length and attention, those of all seeds together."""
-    results = {}
-    # Seeds outermost: a table that is broken off has all attentions.
-    for seed, task, length, attention in itertools.product(
-        arguments.seeds, arguments.tasks, arguments.lengths, arguments.attentions
-    ):
-        result = run(task, attention, length, seed, further, arguments.out)
-        results.setdefault((task, length, attention), []).append(result)
-    return list(results.values())
+    cells = itertools.product(arguments.tasks, arguments.lengths, arguments.attentions)
+
+    def run_cell(task, length, attention, seed):
+        return run(task, attention, length, seed, further, arguments.out)
+
+    return list(groups_of_seeds(arguments.seeds, cells, run_cell).values())
 
 
 if __name__ == "__main__":
