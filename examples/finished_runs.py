@@ -29,6 +29,20 @@ def groups_of_seeds(seeds, cells, run):
     return groups
 
 
+def label(result, first, kind, settings):
+    """The name of a run, with the settings in which it differs from the first one.
+
+    Args:
+        result: Dictionary, the result of a run.
+        first: Dictionary, that of the first run of a table.
+        kind: String, the key of the name.
+        settings: Iterable of strings, the keys of numbers.
+    """
+    differing = (name for name in settings if result.get(name) != first.get(name))
+    parts = (f"{result[name]:,} {name.replace('_', ' ')}" for name in differing)
+    return ", ".join([result[kind], *parts])
+
+
 def finished_run(record, settings, start):
     """The result of a run, from a file if it is there.
 

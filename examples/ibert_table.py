@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from finished_runs import finished_run
 from finished_runs import groups_of_seeds
+from finished_runs import label
 from finished_runs import start_example
 from ibert_generalization import DIGIT_TASKS
 from ibert_generalization import TEXT_TASKS
@@ -53,6 +54,11 @@ def mean_over_lengths(result, trained):
     return np.mean(values) if scale == 100 else np.exp(np.mean(np.log(values)))
 
 
+def named(result, results):
+    settings = ("steps", "layers", "short_first")
+    return label(result, results[0][0], "model", settings)
+
+
 def rows(results):
     """The table: a row for each task and model, the mean and range of the seeds."""
     yield "| task | model | parameters | trained lengths | longer lengths | seconds |"
@@ -65,17 +71,18 @@ def rows(results):
             cells.append(f"{np.mean(values):.1f}{spread}")
         seconds = np.median([result["seconds"] for result in group])
         first = group[0]
-        names = first["task"], first["model"], f"{first['parameters']:,}"
+        names = first["task"], named(first, results), f"{first['parameters']:,}"
         yield f"| {' | '.join([*names, *cells, f'{seconds:.0f}'])} |"
 
 
-def mean_result(group):
+def mean_result(group, results):
     """One result with the means of all seeds, to be plotted."""
     by_length = {
         length: float(np.mean([result["by_length"][length] for result in group]))
         for length in group[0]["by_length"]
     }
-    return {**group[0], "by_length": by_length}
+    name = named(group[0], results)
+    return {**group[0], "model": name, "by_length": by_length}
 
 
 def run_all(arguments, further):
@@ -109,7 +116,8 @@ def main():
     print("Accuracy in percent for digits, perplexity of masked symbols for texts.")
     print(*rows(results), sep="\n")
     for task in dict.fromkeys(group[0]["task"] for group in results):
-        groups = [mean_result(group) for group in results if group[0]["task"] == task]
+        groups = [group for group in results if group[0]["task"] == task]
+        groups = [mean_result(group, results) for group in groups]
         plot(groups, arguments.out / f"{task}.png")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from finished_runs import finished_run
 from finished_runs import groups_of_seeds
+from finished_runs import label
 from finished_runs import start_example
 
 ATTENTIONS = ["nam", "softmax", "linear"]
@@ -42,11 +43,8 @@ def run(task, attention, length, seed, further, out):
     return finished_run(out / f"{name}-{seed}.json", settings, start)
 
 
-def label(result, results):
-    """The attention, with its steps where they are not those of the first run."""
-    if result["steps"] == results[0][0]["steps"]:
-        return result["attention"]
-    return f"{result['attention']}, {result['steps']:,} steps"
+def named(result, results):
+    return label(result, results[0][0], "attention", ["steps"])
 
 
 def rows(results):
@@ -65,7 +63,7 @@ def rows(results):
         memory = max(r["peak_megabytes"] for r in group)
         first = group[0]
         yield (
-            f"| {first['task']} | {first['length']} | {label(first, results)} "
+            f"| {first['task']} | {first['length']} | {named(first, results)} "
             f"| {cells} | {seconds:.0f} | {step:.2f} | {memory:.0f} |"
         )
 
@@ -85,7 +83,7 @@ def plot(results, path):
                 step = np.median([r["processor_seconds_per_step"] for r in group])
                 seconds = step * first["steps"] * np.arange(1, len(accuracy) + 1)
                 seconds = seconds / len(accuracy)
-                axes.plot(seconds, 100 * accuracy, label=label(first, results))
+                axes.plot(seconds, 100 * accuracy, label=named(first, results))
         axes.set_title(f"{panel[0]}, {panel[1]:,} tokens")
         axes.set_xlabel("seconds of processor time (log)")
         axes.set_xscale("log")

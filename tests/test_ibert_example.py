@@ -22,3 +22,11 @@ def test_the_table_of_the_page_has_the_kept_results():
         longer = [row.split(" | ")[4] for row in rows if f" ibert_{name} " in row]
         assert len(longer) == 3
         assert line.replace("**", "").strip("| ").split(" | ")[2::2] == longer
+
+
+def test_the_attempts_at_24_digits_are_on_the_page():
+    kept = json.loads((ROOT / "docs" / "ibert-longer.json").read_text())
+    page = (ROOT / "docs" / "ibert.md").read_text()
+    assert "\n".join(ibert_table.rows(kept)) in page
+    for (run,) in kept:
+        assert run["by_length"]["24"] == 0
