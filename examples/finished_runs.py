@@ -36,11 +36,14 @@ def label(result, first, kind, settings):
         result: Dictionary, the result of a run.
         first: Dictionary, that of the first run of a table.
         kind: String, the key of the name.
-        settings: Iterable of strings, the keys of numbers.
+        settings: Iterable of strings, the keys of numbers; one that is not there is 0.
     """
-    differing = (name for name in settings if result.get(name) != first.get(name))
-    parts = (f"{result[name]:,} {name.replace('_', ' ')}" for name in differing)
-    return ", ".join([result[kind], *parts])
+    parts = [result[kind]]
+    for name in settings:
+        value = result.get(name, 0)
+        if value != first.get(name, 0):
+            parts.append(f"{value:,} {name.replace('_', ' ')}")
+    return ", ".join(parts)
 
 
 def finished_run(record, settings, start):
