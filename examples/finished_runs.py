@@ -29,15 +29,16 @@ def groups_of_seeds(seeds, cells, run):
     return groups
 
 
-def label(result, first, kind, settings):
+def label(result, results, kind, settings):
     """The name of a run, with the settings in which it differs from the first one.
 
     Args:
         result: Dictionary, the result of a run.
-        first: Dictionary, that of the first run of a table.
+        results: List of the groups of seeds of its table.
         kind: String, the key of the name.
         settings: Iterable of strings, the keys of numbers; one that is not there is 0.
     """
+    [first, *_], *_ = results
     parts = [result[kind]]
     for name in settings:
         value = result.get(name, 0)

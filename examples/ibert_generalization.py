@@ -184,8 +184,8 @@ def run(arguments):
     seconds = train(model, dataset, arguments)
     # Every length is a new shape, which is not worth compiling for one pass.
     model.compile(jit_compile=False)
-    names = ["task", "model", "seed", "steps", "batch", "width", "layers", "heads"]
-    names += ["short_first"]
+    shape = ("batch", "width", "layers", "heads")
+    names = ("task", "model", "seed", "steps", "short_first", *shape)
     return model, {
         **{name: getattr(arguments, name) for name in names},
         "parameters": model.count_params(),

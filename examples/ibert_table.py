@@ -55,8 +55,7 @@ def mean_over_lengths(result, trained):
 
 
 def named(result, results):
-    settings = ("steps", "layers", "short_first")
-    return label(result, results[0][0], "model", settings)
+    return label(result, results, "model", ["steps", "layers", "short_first"])
 
 
 def rows(results):
@@ -115,10 +114,9 @@ def main():
         (arguments.out / "results.json").write_text(json.dumps(results))
     print("Accuracy in percent for digits, perplexity of masked symbols for texts.")
     print(*rows(results), sep="\n")
-    for task in dict.fromkeys(group[0]["task"] for group in results):
-        groups = [group for group in results if group[0]["task"] == task]
-        groups = [mean_result(group, results) for group in groups]
-        plot(groups, arguments.out / f"{task}.png")
+    means = [mean_result(group, results) for group in results]
+    for task in dict.fromkeys(mean["task"] for mean in means):
+        plot([m for m in means if m["task"] == task], arguments.out / f"{task}.png")
 
 
 if __name__ == "__main__":

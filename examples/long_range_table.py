@@ -44,7 +44,7 @@ def run(task, attention, length, seed, further, out):
 
 
 def named(result, results):
-    return label(result, results[0][0], "attention", ["steps"])
+    return label(result, results, "attention", ["steps"])
 
 
 def rows(results):
