@@ -281,8 +281,8 @@ def check_absent(arguments, names, reason):
 
 
 def check_divisible(name, value, divisor_name, divisor):
-    """Raises a `ValueError` unless `divisor` divides `value`."""
-    if value % divisor:
+    """Raises a `ValueError` unless `divisor` divides `value`, which is known."""
+    if value is None or value % divisor:
         raise ValueError(
             f"Argument `{name}` must be divisible by `{divisor_name}`. "
             f"Received: {name}={value}, {divisor_name}={divisor}"

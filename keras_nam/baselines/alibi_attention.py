@@ -12,7 +12,7 @@ class ALiBiAttention(PositionAwareAttention):
     """Softmax self-attention whose scores fall linearly with the distance.
 
     Head `n` of `num_heads`, counted from 1, adds `-2^{-8n / num_heads} |t - s|` to the
-    score of position `s` for position `t`.
+    score of position `s` for position `t`. Masked steps between them count.
 
     Args: see `PositionAwareAttention`.
 

@@ -10,6 +10,8 @@ from keras_nam.arguments import check_rate
 from keras_nam.arguments import check_segment_ids
 from keras_nam.arguments import check_shape
 from keras_nam.layers.attention_masks import clear_masked
+from keras_nam.layers.attention_masks import hide_scores
+from keras_nam.layers.attention_masks import source_mask
 from keras_nam.layers.initialization import clone_initializer
 from keras_nam.ops.segments import sequence_numbers
 
@@ -17,7 +19,8 @@ from keras_nam.ops.segments import sequence_numbers
 class PositionAwareAttention(keras.layers.Layer):
     """Base class: softmax self-attention with `scores` of a subclass.
 
-    It is called like `keras.layers.MultiHeadAttention`, with tensors of one shape.
+    It is called like `keras.layers.MultiHeadAttention`, with tensors of one shape, and
+    without an `attention_mask` or scores to return.
 
     Args:
         num_heads: Positive integer, the number of heads.
@@ -31,9 +34,12 @@ class PositionAwareAttention(keras.layers.Layer):
         query: Tensor of shape `(batch, time, features)`.
         value: Tensor of the same shape, usually the same tensor.
         key: Tensor of the same shape. `None` means `value`.
-        value_mask: Boolean tensor of shape `(batch, time)`, as `key_mask`.
-        key_mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) positions
-            are seen by no other.
+        query_mask: Boolean tensor of shape `(batch, time)`. What stands at masked
+            (`False`) positions is not read.
+        value_mask: Boolean tensor of shape `(batch, time)`. Masked positions are seen
+            by no other.
+        key_mask: Boolean tensor of shape `(batch, time)`, as `value_mask`: a position
+            is seen that neither masks.
         use_causal_mask: Boolean. Whether a position sees only those up to it.
         training: Boolean. Whether dropout is active.
         segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
@@ -41,6 +47,10 @@ class PositionAwareAttention(keras.layers.Layer):
 
     Returns:
         A tensor of shape `(batch, time, features)`.
+
+    Raises:
+        ValueError: If an argument is out of range, or a tensor or mask has another
+            shape.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class PositionAwareAttention(keras.layers.Layer):
 
     def build(self, query_shape, value_shape=None):
         width = query_shape[-1]
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         self.query_dense = self.make_projection("query", width)
         self.key_dense = self.make_projection("key", width)
         self.value_dense = self.make_projection("value", width)
@@ -90,10 +101,15 @@ class PositionAwareAttention(keras.layers.Layer):
         segment_ids=None,
     ):
         check_segment_ids(segment_ids, tuple(query.shape[:2]))
-        mask = value_mask if key_mask is None else key_mask
+        mask = self.seen(query, value_mask, key_mask)
         query, *projected = self.project(query, value, key, query_mask, mask)
         read = self.attend(*projected, mask, use_causal_mask, training, segment_ids)
         return self.combine(query, self.output_dense(read))
+
+    def seen(self, query, value_mask, key_mask):
+        """The positions that neither mask hides, or `None` for all."""
+        shape = tuple(query.shape[:2])
+        return source_mask(shape, None, value_mask=value_mask, key_mask=key_mask)
 
     def project(self, query, value, key, query_mask, mask):
         """The query without what is masked, and the projections of all three."""
@@ -101,7 +117,7 @@ class PositionAwareAttention(keras.layers.Layer):
         for name, tensor in (("value", value), ("key", key)):
             check_shape(name, tensor, query.shape, "as `query`")
         # A weight of 0 is not enough: what stands under a mask may be infinite or NaN.
-        query = clear_masked(query, query_mask)
+        query = clear_masked(query, query_mask, "query_mask")
         key, value = clear_masked(key, mask), clear_masked(value, mask)
         return (
             query,
@@ -130,8 +146,7 @@ class PositionAwareAttention(keras.layers.Layer):
         wide = keras.backend.result_type(self.compute_dtype, "float32")
         scores = ops.cast(scores, wide) / self.key_dim**0.5
         for shown in visible:
-            # Not minus infinity: a row that sees nothing must not become NaN.
-            scores = ops.where(shown, scores, -1e9)
+            scores = hide_scores(scores, shown)
         probabilities = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         return self.dropout_layer(probabilities, training=training)
 

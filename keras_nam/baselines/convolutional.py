@@ -51,7 +51,8 @@ class ConvolutionalEncoder(FixedDepthEncoder):
 
     def build(self, inputs_shape):
         *leading, width = inputs_shape
-        check_divisible("features", width, "2", 2)
+        check_divisible("features", width, "halves", 2)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         self.input_norm = keras.layers.LayerNormalization(
             epsilon=EPSILON, dtype=self.dtype_policy, name="input_norm"
         )
@@ -68,6 +69,8 @@ class ConvolutionalEncoder(FixedDepthEncoder):
 
     def call(self, inputs, padding_mask=None, training=None, mask=None):
         mask = padding_of(inputs, padding_mask, mask)
+        mask = None if mask is None else ops.cast(mask, "bool")
+        inputs = ops.cast(inputs, self.compute_dtype)
         x = self.input_norm(clear_masked(inputs, mask))
         for block in self.blocks:
             y = x

@@ -32,7 +32,7 @@ class DNCCell(ControlledCell):
         states: List of tensors: the memory, what was read last, usage, write weights,
             read weights, precedence, links, and two states for each layer of the
             controller; flat, see `state_size`, or in the shapes that `DNC` returns.
-        training: Unused, for compatibility.
+        training: Boolean. Whether `sharpness` is left out.
 
     Returns:
         A tuple of the output, `(batch, units)`, and the list of the new states, in the

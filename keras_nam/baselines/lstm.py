@@ -6,6 +6,7 @@ from keras import ops
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
 from keras_nam.baselines.encoder import FixedDepthEncoder
+from keras_nam.layers.attention_masks import hide_scores
 from keras_nam.layers.attention_masks import padding_of
 from keras_nam.layers.lstm import LSTMEncoder
 
@@ -111,7 +112,7 @@ class LSTMAttentionEncoder(FixedDepthEncoder):
         scores = ops.einsum("bsd,bzd->bsz", self.score_dense(x), x)
         scores = ops.cast(scores, keras.backend.result_type(x.dtype, "float32"))
         if mask is not None:
-            scores = ops.where(ops.cast(mask, "bool")[:, None], scores, -1e9)
+            scores = hide_scores(scores, ops.cast(mask, "bool")[:, None])
         probabilities = ops.cast(ops.softmax(scores, axis=-1), x.dtype)
         context = ops.matmul(probabilities, x)
         x = ops.tanh(self.output_dense(ops.concatenate([context, x], axis=-1)))

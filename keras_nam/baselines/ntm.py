@@ -47,7 +47,7 @@ class NTM(MemoryRNN):
         initial_state: List of states, as they are returned, or the memory alone.
         mask: Boolean tensor of shape `(batch, time)`. Masked (`False`) steps leave all
             states untouched.
-        training: Unused, for compatibility.
+        training: Boolean. Whether `sharpness` is left out.
 
     Returns:
         - A tensor of shape `(batch, units)`, or `(batch, time, units)` if

@@ -33,7 +33,7 @@ class NTMCell(ControlledCell):
         states: List of tensors: the memory, what was read last, the weights of all
             heads, and two states for each layer of the controller; flat, see
             `state_size`, or in the shapes that `NTM` returns.
-        training: Unused, for compatibility.
+        training: Boolean. Whether `sharpness` is left out.
 
     Returns:
         A tuple of the output, `(batch, units)`, and the list of the new states, in the

@@ -91,7 +91,7 @@ class RotaryAttention(PositionAwareAttention):
     ):
         check_no_segments(segment_ids)
         self._check_window(use_causal_mask)
-        mask = value_mask if key_mask is None else key_mask
+        mask = self.seen(query, value_mask, key_mask)
         _, *projected = self.project(query, value, key, query_mask, mask)
         read, state = self._attend_window(*projected, mask, training, None, state)
         return self.output_dense(read), state

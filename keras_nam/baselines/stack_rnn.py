@@ -157,7 +157,9 @@ class StackRNN(AnyLengthRNN):
         units: Positive integer, dimensionality of the hidden state and of the outputs.
         num_stacks: Positive integer, the number of stacks of single numbers.
         stack_depth: Integer of at least 2, how much a stack can hold. `None` means as
-            much as the sequence has steps, two at least.
+            much as the sequence has steps, two at least. Masked ones are counted:
+            padding a sequence makes its stacks deeper then, and what is popped from
+            below their bottom arrives later.
         kernel_initializer: Initializer for all kernels but the recurrent one.
         recurrent_initializer: Initializer for the recurrent kernel.
         bias_initializer: Initializer for the biases.

@@ -142,7 +142,8 @@ class XLNetEncoder(TransformerEncoder):
     def __init__(
         self, num_layers, num_heads, intermediate_dim, activation="gelu", **kwargs
     ):
-        check_absent(kwargs, ("max_length",), "Positions are relative here")
+        absent = ("positions", "max_length")
+        check_absent(kwargs, absent, "Positions are relative here")
         super().__init__(
             num_layers,
             num_heads,

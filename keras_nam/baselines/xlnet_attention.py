@@ -18,7 +18,7 @@ class XLNetAttention(PositionAwareAttention):
         score_{ts} = (q_t + b_w) k_s + (q_t + b_r) (R(t - s) W_r)
         y = norm(x + attention(x))
 
-    No projection has a bias.
+    No projection has a bias. Masked steps count as distance.
 
     Args:
         layer_norm_epsilon: Float.
@@ -63,7 +63,7 @@ class XLNetAttention(PositionAwareAttention):
         self.norm.build(query_shape)
 
     def combine(self, query, attended):
-        return self.norm(query + attended)
+        return self.norm(ops.add(query, attended))
 
     def scores(self, query, key, mask=None):
         length = ops.shape(query)[1]

@@ -42,6 +42,16 @@ class AnyLengthCell(MemoryCell):
             for shape in self.state_shapes_for(memory_length)
         ]
 
+    def full_states(self, states, shapes):
+        full = super().full_states(states, shapes)
+        length = full[0].shape[2]
+        if length is not None and length < self.least_length:
+            raise ValueError(
+                f"The memory of a `{type(self).__name__}` must have a length of at "
+                f"least {self.least_length}. Received: a length of {length}"
+            )
+        return full
+
 
 class AnyLengthRNN(MemoryRNN):
     """Base class of layers of such cells, which take the length from their input."""

@@ -64,6 +64,14 @@ def clear_masked(x, mask, name="mask"):
     return ops.where(ops.expand_dims(mask, -1), x, ops.cast(0, x.dtype))
 
 
+def hide_scores(scores, shown):
+    """Sets the scores of what is not shown so low that softmax makes 0 of them.
+
+    Not to minus infinity: a row that is shown nothing must not become NaN.
+    """
+    return ops.where(shown, scores, -1e38)
+
+
 def _of_source(attention_mask):
     shape = tuple(ops.shape(attention_mask))
     # Two axes are (target, source) in Keras, and might be meant as (batch, source).

@@ -34,6 +34,11 @@ class MemoryCell(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=2)
 
     def build(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                "The number of features must be known to build a "
+                f"`{type(self).__name__}`. Received: input_shape={tuple(input_shape)}"
+            )
         self.input_spec = keras.layers.InputSpec(ndim=2, axes={-1: input_shape[-1]})
 
     @property

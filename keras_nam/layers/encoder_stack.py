@@ -3,6 +3,7 @@
 import keras
 from keras import activations
 from keras import initializers
+from keras import ops
 
 from keras_nam.arguments import check_divisible
 from keras_nam.arguments import check_integer
@@ -91,7 +92,8 @@ class EncoderStack(keras.layers.Layer):
 
     def call(self, inputs, padding_mask=None, training=None, mask=None):
         mask = padding_of(inputs, padding_mask, mask)
-        x = self.embed_order(clear_masked(inputs, mask), mask, training)
+        inputs = clear_masked(ops.cast(inputs, self.compute_dtype), mask)
+        x = self.embed_order(inputs, mask, training)
         x = self.run_blocks(x, mask, training)
         return x if self.output_norm is None else self.output_norm(x)
 

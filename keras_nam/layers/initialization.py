@@ -19,10 +19,12 @@ def clone_initializer(initializer):
 class DrawnWide(initializers.Initializer):
     """Draws in float32 what is to be in half precision.
 
-    Orthogonal matrices, for one, are not to be had in bfloat16.
+    Orthogonal matrices, for one, are not to be had in bfloat16. `None` is what Keras
+    draws where nothing is said.
     """
 
     def __init__(self, initializer):
+        initializer = "glorot_uniform" if initializer is None else initializer
         self.initializer = initializers.get(initializer)
 
     def __call__(self, shape, dtype=None):

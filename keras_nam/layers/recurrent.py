@@ -19,7 +19,14 @@ from keras_nam.ops.segments import latest
 from keras_nam.ops.segments import starts_of
 from keras_nam.portable_scope import in_portable_scope
 
-FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
+FLAGS = (
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+)
 
 
 class MemoryRNN(keras.layers.RNN):

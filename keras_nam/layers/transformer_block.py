@@ -205,7 +205,7 @@ class TransformerBlock(keras.layers.Layer):
     def _run(self, inputs, mask, use_causal_mask, training, part, segment_ids=None):
         """The block; `part` makes of a layer with a state what is called for it."""
         # Past the normalisations, what stands under the mask would be in the gradients.
-        inputs = clear_masked(inputs, mask)
+        inputs = clear_masked(ops.cast(inputs, self.compute_dtype), mask)
 
         def attend(x):
             layer = self.attention_layer

@@ -1,5 +1,6 @@
 """The comparison models: what holds for all of them, and their positions."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -156,7 +157,7 @@ def test_a_mask_has_the_shape_of_the_steps(name):
         encoder(x[0])
 
 
-@pytest.mark.parametrize(
+ATTENTIONS = pytest.mark.parametrize(
     "attention",
     [
         baselines.RotaryAttention,
@@ -164,6 +165,34 @@ def test_a_mask_has_the_shape_of_the_steps(name):
         baselines.XLNetAttention,
     ],
 )
+
+
+@ATTENTIONS
+def test_a_position_is_seen_that_no_mask_hides(attention):
+    layer, x = attention(2, 4), draw()
+    of_values, of_keys = np.random.default_rng(0).random((2, 3, 6)) < 0.7
+    expected = layer(x, x, value_mask=of_values & of_keys)
+    value = np.where(of_values[..., None], x, np.nan)
+    ours = layer(x, value, key=x, value_mask=of_values, key_mask=of_keys)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    with pytest.raises(ValueError, match="`value_mask` must have shape"):
+        layer(x, x, value_mask=of_values[:, :5], key_mask=of_keys)
+
+
+@ATTENTIONS
+def test_what_is_hidden_has_no_weight_however_large_the_scores(attention):
+    layer, x, other = attention(2, 4), 1e6 * draw(), 1e6 * draw(seed=1)
+    later = np.concatenate([x[:, :3], other[:, 3:]], axis=1)
+    before = np.asarray(layer(x, x, use_causal_mask=True))
+    after = np.asarray(layer(later, later, use_causal_mask=True))
+    np.testing.assert_array_equal(after[:, :3], before[:, :3])
+    shown = np.arange(6)[None].repeat(3, 0) < 3
+    np.testing.assert_array_equal(
+        layer(x, later, value_mask=shown), layer(x, x, value_mask=shown)
+    )
+
+
+@ATTENTIONS
 def test_attention_takes_keys_of_their_own(attention):
     layer = attention(2, 4)
     x, key = draw(), draw(seed=1)
@@ -179,6 +208,25 @@ def test_attention_takes_keys_of_their_own(attention):
             layer(x, **arguments)
 
 
-def test_relative_positions_have_no_longest_length():
+def test_relative_positions_have_no_longest_length_and_are_no_choice():
     with pytest.raises(ValueError, match=r"`max_length`.*Received: max_length=9"):
         baselines.XLNetEncoder(1, 2, 8, max_length=9)
+    with pytest.raises(ValueError, match=r"Received: positions='rotary'"):
+        baselines.UniversalTransformerEncoder(1, 2, 8, positions="rotary")
+
+
+@pytest.mark.parametrize("name", baselines.ENCODERS)
+def test_integers_are_numbers(name):
+    encoder = make_encoder(name)
+    x = np.random.default_rng(0).integers(9, size=(2, 5, WIDTH)).astype("int32")
+    np.testing.assert_array_equal(encoder(x), encoder(x.astype("float32")))
+
+
+@pytest.mark.parametrize("name", baselines.ENCODERS)
+def test_the_features_must_be_known_and_stay_as_many(name):
+    with pytest.raises(ValueError, match="Received|fully-defined"):
+        make_encoder(name)(keras.Input((None, None)))
+    encoder = make_encoder(name)
+    encoder(draw())
+    with pytest.raises(ValueError, match="expected axis -1 of input shape"):
+        encoder(draw()[..., :6])

@@ -487,6 +487,11 @@ DOES_NOT_APPLY = {
         ],
         "Keras' convolutions need a step": ["convolutional"],
     },
+    "no rows": {
+        "TensorFlow's convolutions of no rows may keep the features of their inputs": [
+            "convolutional",
+        ],
+    },
     "implicit masks": {
         NO_TIME: ["head"],
         "makes masks and takes none": ["tokens", "steps"],
