@@ -1,6 +1,6 @@
 """Models with a memory and others, on problems longer than those of training.
 
-    python -m benchmarks.generalization                            # what takes an hour
+    python -m benchmarks.generalization                          # about a day of a core
     python -m benchmarks.generalization --tasks reverse --models namtm lsam --seeds 0
     python -m benchmarks.generalization --preset paper
     python -m benchmarks.generalization --out benchmarks/cells --table
@@ -15,8 +15,8 @@ chosen on the split `"ood"`, and both are reported. Nothing is chosen on longer 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
 It prints a table in Markdown of the means over the seeds and their ranges, and draws
-them, a panel for each task, as `comparison.png`; `--table` does so with the cells that
-are there.
+them, a panel for each task, as `comparison.png`; with `--table` the same command does
+so with the cells that are there.
 """
 
 import argparse
@@ -36,7 +36,7 @@ sys.path.insert(0, str(EXAMPLES))
 
 import numpy as np  # noqa: E402
 from finished_runs import finished_run  # noqa: E402
-from finished_runs import groups_of_seeds  # noqa: E402
+from finished_runs import kept_run  # noqa: E402
 
 TASKS = (
     "reverse",
@@ -84,7 +84,9 @@ def core_of(name, width):
             layers.LSAM(width // 2, num_heads=2, **sequences)
         ),
         "nam": lambda: layers.NAM(width, num_heads=4, **sequences),
-        "lstm": lambda: keras.layers.LSTM(width, **sequences),
+        "lstm": lambda: keras.layers.Bidirectional(
+            keras.layers.LSTM(width // 2, **sequences)
+        ),
         "dnc": lambda: baselines.DNC(
             width,
             memory_size=64,
@@ -191,22 +193,10 @@ def start_cell(cell):
         return json.loads(record.read_text())
 
 
-def kept_cells(folder):
-    """The results of a folder, those of all seeds together."""
-    results = {}
-    for file in sorted(folder.glob("*.json")):
-        cell = json.loads(file.read_text())
-        settings = dict(setting.split("=", 1) for setting in cell["settings"])
-        place = settings["task"], settings["name"]
-        results.setdefault(place, []).append(cell["result"])
-    order = [(task, name) for task in TASKS for name in MODELS]
-    return {place: results[place] for place in order if place in results}
-
-
 def table(results):
     """Rows in Markdown: the mean over the seeds and, if they differ, the range."""
-    yield f"| task | model | parameters | {' | '.join(GROUPS)} | seconds |"
-    yield "|---" * (len(GROUPS) + 4) + "|"
+    yield f"| task | model | parameters | seeds | {' | '.join(GROUPS)} | seconds |"
+    yield "|---" * (len(GROUPS) + 5) + "|"
     for (task, name), cells in results.items():
         # Sharpness is chosen for each seed: one line for what it makes of all.
         for is_sharp in (False, True)[: 1 + (name in WITH_HEADS)]:
@@ -219,7 +209,8 @@ def table(results):
                 columns.append(f"{np.mean(values):.1f}{spread}")
             label = f"{name}, sharp" if is_sharp else name
             seconds = np.median([c["seconds"] for c in cells])
-            columns = [task, label, f"{cells[0]['parameters']:,}", *columns]
+            parameters = f"{cells[0]['parameters']:,}"
+            columns = [task, label, parameters, str(len(cells)), *columns]
             yield f"| {' | '.join(columns)} | {seconds:.0f} |"
 
 
@@ -256,7 +247,7 @@ def plot(results, path):
     figure.savefig(path, dpi=130)
 
 
-def parse_arguments():
+def parse_arguments(given=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -266,28 +257,37 @@ def parse_arguments():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="default: those of the recipe")
     parser.add_argument("--out", type=Path, default=Path("results/generalization"))
-    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--table", action="store_true", help="only what is kept")
     parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args(given)
+    if arguments.steps is not None and arguments.steps < 1:
+        parser.error(f"--steps must be a positive integer, not {arguments.steps}")
+    return arguments
 
 
 def run_cells(arguments, folder):
     """The results of all models on all tasks, those of all seeds together."""
-
-    def run(task, name, seed):
-        cell = {
-            "task": task,
-            "name": name,
-            "seed": seed,
-            "published": arguments.preset == "paper",
-            "steps": arguments.steps,
-        }
-        file = folder / f"{task}-{name}-{seed}.json"
-        settings = [f"{key}={value}" for key, value in cell.items()]
-        return finished_run(file, settings, functools.partial(start_cell, cell))
-
-    cells = itertools.product(arguments.tasks, arguments.models)
-    return groups_of_seeds(arguments.seeds, cells, run)
+    results = {
+        cell: [] for cell in itertools.product(arguments.tasks, arguments.models)
+    }
+    # Seeds outermost: a table that is broken off has all cells.
+    for seed in dict.fromkeys(arguments.seeds):
+        for (task, name), group in results.items():
+            cell = {
+                "task": task,
+                "name": name,
+                "seed": seed,
+                "published": arguments.preset == "paper",
+                "steps": arguments.steps,
+            }
+            file = folder / f"{task}-{name}-{seed}.json"
+            settings = [f"{key}={value}" for key, value in cell.items()]
+            if not arguments.table:
+                start = functools.partial(start_cell, cell)
+                group.append(finished_run(file, settings, start))
+            elif (result := kept_run(file, settings)) is not None:
+                group.append(result)
+    return {cell: group for cell, group in results.items() if group}
 
 
 def main():
@@ -296,10 +296,13 @@ def main():
         arguments.out.write_text(json.dumps(run_cell(**arguments.cell)))
         return
     folder = arguments.out / arguments.preset
-    results = kept_cells(folder) if arguments.table else run_cells(arguments, folder)
+    if arguments.steps is not None:
+        folder = folder.with_name(f"{folder.name}-{arguments.steps}-steps")
+    results = run_cells(arguments, folder)
+    if not results:
+        raise SystemExit(f"{folder} has none of these cells.")
     print(*table(results), sep="\n")
-    if results:
-        plot(results, folder / "comparison.png")
+    plot(results, folder / "comparison.png")
 
 
 if __name__ == "__main__":

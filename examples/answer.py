@@ -1,7 +1,7 @@
 """Answers a question from an exported model, with TensorFlow alone.
 
-    python examples/answer.py results/reverse-namtm/saved_model reverse 31415926535
-    python examples/answer.py results/addition-namtm/saved_model addition 95 7
+    python examples/answer.py results/reverse-namtm-0/saved_model reverse 31415926535
+    python examples/answer.py results/addition-namtm-0/saved_model addition 95 7
 
 The digits may be as many as you like: the model takes sequences of any length.
 """

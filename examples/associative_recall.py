@@ -1,11 +1,12 @@
 """What a memory holds: recall of many key-value pairs, with and without erasing.
 
     python examples/associative_recall.py
-    python examples/associative_recall.py --key-dims 4 8 16 32 --steps 1500 --pairs 16
+    python examples/associative_recall.py --key-dims 4 8 16 32 --steps 1600 --pairs 16
 
 A one-layer `NAM` model reads key-value pairs, some of whose keys are written again with
 another value, and answers what was last written under the keys that it is asked for.
-Prints accuracy against the size of the memory and plots it.
+Prints accuracy against the size of the memory and plots it. Steps are rounded up to
+whole epochs of `--rows`.
 """
 
 import argparse
@@ -56,13 +57,13 @@ def train(key_dim, use_erase, arguments):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=["accuracy"],
     )
-    epoch_steps = len(inputs) // BATCH_SIZE
+    epoch_steps = -(-len(inputs) // BATCH_SIZE)
     model.fit(
         inputs,
         targets,
         sample_weight=weight,
         batch_size=BATCH_SIZE,
-        epochs=max(1, arguments.steps // epoch_steps),
+        epochs=-(-arguments.steps // epoch_steps),
     )
     inputs, targets, weight = load("id", 1000, arguments)
     _, accuracy = model.evaluate(inputs, targets, sample_weight=weight, verbose=0)

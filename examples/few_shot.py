@@ -1,7 +1,7 @@
 """Teaches a trained classifier new classes, and counts its false alarms.
 
     python examples/few_shot.py                      # the fonts of matplotlib
-    python examples/few_shot.py --fonts FOLDER --seeds 3
+    python examples/few_shot.py --fonts FOLDER --seeds 0 1 2
     python examples/few_shot.py --emoji FOLDER --base-classes 600 --shots 1 3
     python examples/few_shot.py --data digits --base-classes 5 --ways 3
     python examples/few_shot.py --table docs/few-shot-glyphs.json
@@ -56,6 +56,16 @@ from keras_nam.metrics import rejection_auroc
 from keras_nam.metrics import rejection_false_positive_rate
 
 QUERIES = 75
+
+
+# The arguments that say what the images and the base classes are.
+DATA = ("data", "emoji", "fonts", "base_classes", "max_novel_classes")
+TRAINING = ("ways", "epochs", "episode_epochs", "episodes")
+
+
+def settings_of(arguments, *names):
+    """Which run it is, among those of an earlier call."""
+    return [f"{name}={getattr(arguments, name)}" for name in names]
 
 
 def load_images(arguments):
@@ -218,28 +228,33 @@ def train_base(arguments, data, seed, folder):
         keras_nam.layers.CosineClassifier(num_base, arguments.ways),
     )
     weights = folder / f"base-{seed}.weights.h5"
-    if weights.exists():
-        model.load_weights(weights)
-        return model
-    start = time.perf_counter()
-    history, _ = models.fit_few_shot(
-        model,
-        images,
-        labels,
-        data["base"],
-        num_ways=arguments.ways,
-        epochs=arguments.epochs,
-        episode_epochs=0,
-        batch_size=64,
-        verbose=0,
-    )
+
+    def fit():
+        start = time.perf_counter()
+        history, _ = models.fit_few_shot(
+            model,
+            images,
+            labels,
+            data["base"],
+            num_ways=arguments.ways,
+            epochs=arguments.epochs,
+            episode_epochs=0,
+            batch_size=64,
+            verbose=0,
+        )
+        model.save_weights(weights)
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "accuracy": history.history["accuracy"][-1]}
+
+    settings = [f"base classes, seed {seed}"]
+    settings += settings_of(arguments, *DATA, "ways", "epochs")
+    trained = finished_run(weights.with_suffix(".json"), settings, fit)
     print(
         f"seed {seed}: {num_base} base and {len(data['novel'])} novel classes, base "
-        f"training {time.perf_counter() - start:.0f} s, accuracy "
-        f"{history.history['accuracy'][-1]:.3f}",
+        f"training {trained['seconds']:.0f} s, accuracy {trained['accuracy']:.3f}",
         flush=True,
     )
-    model.save_weights(weights)
+    model.load_weights(weights)
     return model
 
 
@@ -286,7 +301,7 @@ def run(arguments, images, labels, seed):
         if CLOSED in name:
             fix_gate(head.eraser, 0.0)
         if name == "NAM":
-            model.save(out / "model.keras")
+            model.save(out / f"model-{seed}-{shots}.keras")
         return evaluate(
             model,
             features["test"],
@@ -299,11 +314,7 @@ def run(arguments, images, labels, seed):
         )
 
     names = [*arguments.heads, *(f"erase gate {g:g}" for g in arguments.erase_gates)]
-    settings = [
-        f"{name}={value}"
-        for name, value in vars(arguments).items()
-        if name not in ("seeds", "shots", "heads", "erase_gates", "out")
-    ]
+    settings = settings_of(arguments, *DATA, *TRAINING)
     results = {}
     for shots in arguments.shots:
         for name in names:
@@ -385,7 +396,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--episode-epochs", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--erase-gates",
         type=float,
@@ -400,26 +411,28 @@ def main():
     arguments = parser.parse_args()
     if REFERENCE not in arguments.heads:
         arguments.heads.append(REFERENCE)
-    out, table = arguments.out, arguments.__dict__.pop("table")
+    out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
 
-    if table is None:
+    if arguments.table is None:
         images, labels = load_images(arguments)
         runs = []
-        for seed in range(arguments.seeds):
+        for seed in dict.fromkeys(arguments.seeds):
             results, data = run(arguments, images, labels, seed)
             runs.append(results)
         summary = summarize(runs)
         (out / "results.json").write_text(json.dumps(summary))
     else:
-        summary = json.loads(table.read_text())
+        summary = json.loads(arguments.table.read_text())
     print(*table_rows(summary), sep="\n")
     plot_curves(summary, out / "curves.png")
     plot_confusion(summary, out / "confusion.png")
-    if table is None:
-        plot_episode(data, arguments.ways, max(arguments.shots), out / "episode.png")
-    if (out / "model.keras").exists() and table is None:
-        model = keras.saving.load_model(out / "model.keras")
+    if arguments.table is not None:
+        return
+    plot_episode(data, arguments.ways, max(arguments.shots), out / "episode.png")
+    if "NAM" in arguments.heads:
+        model = out / f"model-{arguments.seeds[-1]}-{arguments.shots[-1]}.keras"
+        model = keras.saving.load_model(model)
         models.export_teachable(model, out / "saved_model")
         print()
         teach_in_new_process(out / "saved_model", data, out)

@@ -9,7 +9,7 @@ The tasks are `copy`, `reverse` and `addition` on numbers of digits, and `words`
 or the Brown corpus in their usual files, or any texts. All models of
 `keras_nam.baselines.ENCODERS` are there by name. Prints the accuracy (for texts the
 perplexity of the masked symbols) by length, and writes it, a plot of it and the model
-to `--out`.
+to `--out`. Steps are rounded up to whole epochs, which have 200 of them.
 """
 
 import argparse
@@ -44,6 +44,9 @@ BUCKETS = {
 }
 SENTENCES_PER_BUCKET = 2_048
 EPOCH_STEPS = 200
+# What is kept with a result.
+SETTINGS = ("batch", "width", "layers", "heads", "intermediate", "dropout")
+SETTINGS += ("learning_rate", "vocabulary")
 
 
 def load_digits(arguments):
@@ -182,12 +185,13 @@ def run(arguments):
     dataset, evaluation, tokenizer = load(arguments)
     model = build_model(arguments.model, tokenizer, arguments)
     seconds = train(model, dataset, arguments)
+    steps = int(model.optimizer.iterations)
     # Every length is a new shape, which is not worth compiling for one pass.
     model.compile(jit_compile=False)
-    shape = ("batch", "width", "layers", "heads")
-    names = ("task", "model", "seed", "steps", "short_first", *shape)
+    names = ("task", "model", "seed", "short_first", *SETTINGS)
     return model, {
         **{name: getattr(arguments, name) for name in names},
+        "steps": steps,
         "parameters": model.count_params(),
         "seconds": round(seconds, 1),
         "by_length": evaluate(model, evaluation, arguments.task),
@@ -240,7 +244,9 @@ def plot(results, path):
             axes.yaxis.set_minor_formatter,
         ):
             axis_format("{x:g}")
-    axes.set_title(f"{first['task']}, {first['steps']:,} steps")
+    same_steps = len({result["steps"] for result in results}) == 1
+    steps = f", {first['steps']:,} steps" if same_steps else ""
+    axes.set_title(first["task"] + steps)
     figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=130)
 

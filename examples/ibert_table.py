@@ -6,8 +6,9 @@
 What is not named here, like `--steps`, goes to every run of `ibert_generalization.py`.
 Prints a table of means over the seeds and their ranges, trained and longer lengths
 apart, and draws a plot for each task. Runs that are already in `--out` with the same
-settings are not repeated, so that a table can be broken off and grown; `--table FILE`
-prints and draws the `results.json` of an earlier call.
+settings are not repeated, so that a table can be broken off and grown. The results are
+written to `results.json` there; `--table FILE ...` prints, draws and writes those of
+earlier calls together.
 """
 
 import argparse
@@ -17,8 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from finished_runs import finished_run
-from finished_runs import groups_of_seeds
+from finished_runs import grouped
 from finished_runs import label
+from finished_runs import read_results
+from finished_runs import record_name
 from finished_runs import start_example
 from ibert_generalization import DIGIT_TASKS
 from ibert_generalization import TEXT_TASKS
@@ -26,20 +29,22 @@ from ibert_generalization import plot
 
 from keras_nam import baselines
 
+# What tells one row of the table from another, beside task and model.
+SETTINGS = ("steps", "layers", "short_first")
+
 
 def run(task, model, seed, arguments, further):
     """The result of one run, from `--out` if it is there."""
     settings = ["--task", task, "--model", model, "--seed", str(seed), *further]
-    folder = arguments.out / f"{task}-{model}-{seed}"
+    folder = arguments.out / record_name(settings)
+    if task in TEXT_TASKS:
+        settings += ["--folder", str(arguments.folder)]
 
     def start():
-        places = ["--quiet", "--out", arguments.out]
-        if task in TEXT_TASKS:
-            places += ["--folder", arguments.folder]
-        start_example("ibert_generalization", [*settings, *places])
-        return json.loads((folder / "result.json").read_text())
+        start_example("ibert_generalization", [*settings, "--quiet", "--out", folder])
+        file = folder / f"{task}-{model}-{seed}" / "result.json"
+        return json.loads(file.read_text())
 
-    # The folder of the sentences may have another name next time.
     return finished_run(folder / "finished.json", settings, start)
 
 
@@ -54,44 +59,42 @@ def mean_over_lengths(result, trained):
     return np.mean(values) if scale == 100 else np.exp(np.mean(np.log(values)))
 
 
-def named(result, results):
-    return label(result, results, "model", ["steps", "layers", "short_first"])
+def groups(results):
+    """What the table has a row for, with its name: the results of all seeds."""
+    for group in grouped(results, ["task", "model", *SETTINGS]):
+        yield label(group[0], results, "model", SETTINGS), group
 
 
 def rows(results):
     """The table: a row for each task and model, the mean and range of the seeds."""
     yield "| task | model | parameters | trained lengths | longer lengths | seconds |"
     yield "|---|---|---|---|---|---|"
-    for group in results:
+    for name, group in groups(results):
         cells = []
         for trained in (True, False):
             values = [mean_over_lengths(result, trained) for result in group]
             spread = f" ({min(values):.1f} to {max(values):.1f})" if values[1:] else ""
             cells.append(f"{np.mean(values):.1f}{spread}")
         seconds = np.median([result["seconds"] for result in group])
-        first = group[0]
-        names = first["task"], named(first, results), f"{first['parameters']:,}"
+        names = group[0]["task"], name, f"{group[0]['parameters']:,}"
         yield f"| {' | '.join([*names, *cells, f'{seconds:.0f}'])} |"
 
 
-def mean_result(group, results):
+def mean_result(name, group):
     """One result with the means of all seeds, to be plotted."""
     by_length = {
         length: float(np.mean([result["by_length"][length] for result in group]))
         for length in group[0]["by_length"]
     }
-    name = named(group[0], results)
     return {**group[0], "model": name, "by_length": by_length}
 
 
 def run_all(arguments, further):
-    """The results of every task and model, those of all seeds together."""
-    cells = itertools.product(arguments.tasks, arguments.models)
-
-    def run_cell(task, model, seed):
-        return run(task, model, seed, arguments, further)
-
-    return list(groups_of_seeds(arguments.seeds, cells, run_cell).values())
+    """The results of every task and model."""
+    # Seeds outermost: a table that is broken off has all models.
+    seeds = dict.fromkeys(arguments.seeds)
+    cells = itertools.product(seeds, arguments.tasks, arguments.models)
+    return [run(task, model, seed, arguments, further) for seed, task, model in cells]
 
 
 def main():
@@ -104,17 +107,19 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, help="of sentences, for texts")
     parser.add_argument("--out", type=Path, default=Path("results/ibert"))
-    parser.add_argument("--table", type=Path, help="only print and draw this file")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", help="only print and draw these files"
+    )
     arguments, further = parser.parse_known_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.table is not None:
-        results = json.loads(arguments.table.read_text())
+        results = read_results(arguments.table)
     else:
         results = run_all(arguments, further)
-        (arguments.out / "results.json").write_text(json.dumps(results))
+    (arguments.out / "results.json").write_text(json.dumps(results))
     print("Accuracy in percent for digits, perplexity of masked symbols for texts.")
     print(*rows(results), sep="\n")
-    means = [mean_result(group, results) for group in results]
+    means = [mean_result(name, group) for name, group in groups(results)]
     for task in dict.fromkeys(mean["task"] for mean in means):
         plot([m for m in means if m["task"] == task], arguments.out / f"{task}.png")
 

@@ -1,7 +1,7 @@
 """Trains language models on bytes and measures them on longer contexts.
 
     python examples/language_model.py                    # all, on made-up sentences
-    python examples/language_model.py --folder FOLDER --seeds 3 --models nam decay
+    python examples/language_model.py --folder FOLDER --seeds 0 1 2 --models nam decay
     python examples/language_model.py --table docs/language-brown.json
 
 All models have the same block around what mixes the steps, the same number of
@@ -253,10 +253,10 @@ def parse_arguments(given=None):
         "heads": 4,
         "layers": 2,
         "parameters": 500_000,
-        "seeds": 1,
         "sample": 300,
     }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--no-jit", action="store_true", help="train without XLA")
@@ -273,7 +273,7 @@ def run_all(arguments):
     elsewhere = {"models", "seeds", "verbose", "out", "table"}
     settings = [f"{k}={v}" for k, v in vars(arguments).items() if k not in elsewhere]
     # Seeds outermost: a table that is broken off has all models.
-    for seed in range(arguments.seeds):
+    for seed in dict.fromkeys(arguments.seeds):
         for name in arguments.models:
             result = finished_run(
                 arguments.out / f"{name}-{seed}.json",

@@ -280,6 +280,11 @@ def parse_arguments():
         parser.error("a preset is what a recipe of the table makes")
     if arguments.steps is not None and arguments.steps < 1:
         parser.error(f"--steps must be a positive integer, not {arguments.steps}")
+    if arguments.ask is not None:
+        try:
+            datasets.encode_question(arguments.task, *arguments.ask)
+        except (TypeError, ValueError) as error:
+            parser.error(f"--ask: {error}")
     return arguments
 
 
@@ -291,8 +296,9 @@ def main():
     if arguments.steps is not None:
         # A trial, which is not meant to solve anything.
         recipe = recipe._replace(steps=arguments.steps, starts=1)
-    out = arguments.out / f"{task}-{name}"
+    out = arguments.out / f"{task}-{name}-{seed}"
     out.mkdir(parents=True, exist_ok=True)
+    question = arguments.ask or QUESTIONS.get(task, ["31415926535"])
 
     results, curves = {}, {}
     for contender in dict.fromkeys([name, "lstm"]):
@@ -324,7 +330,6 @@ def main():
     (out / "results.json").write_text(json.dumps(settings, indent=2))
     plot_accuracy(results, task, out / "accuracy.png")
     plot_learning_curves(curves, task, out / "learning_curve.png")
-    question = arguments.ask or QUESTIONS.get(task, ["31415926535"])
     if name == "namtm" and task != "listops":
         plot_heads(model, task, question, out)
     model.save(out / "model.keras")

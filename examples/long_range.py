@@ -226,8 +226,8 @@ def run(
     """Trains, and returns what came of it: `(results, model)`."""
     keras.utils.set_random_seed(seed)
     preset = PRESETS[preset][task]
-    steps = steps or preset["steps"]
-    length = length or preset["length"]
+    steps = preset["steps"] if steps is None else steps
+    length = preset["length"] if length is None else length
     if batch is None:
         tokens = preset.get("tokens")
         batch = max(1, tokens // length) if tokens else preset["batch"]
@@ -311,7 +311,13 @@ def parse_arguments():
     parser.add_argument("--test-rows", type=int, help="by default 2,000, or all")
     parser.add_argument("--jit-compile", action="store_true", help="compile with XLA")
     parser.add_argument("--out", type=Path, help="where to save the .keras model")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for name in ("length", "batch", "steps", "test_rows"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            flag = name.replace("_", "-")
+            parser.error(f"--{flag} must be a positive integer, not {value}")
+    return arguments
 
 
 def main():

@@ -124,13 +124,39 @@ def test_scaling_draws_a_plot(tmp_path):
 
 def test_the_table_of_generalization_is_that_of_the_kept_cells(tmp_path):
     root = Path(__file__).parent.parent
-    cells = generalization.kept_cells(root / "benchmarks" / "cells" / "laptop")
+    arguments = generalization.parse_arguments(["--table"])
+    folder = root / "benchmarks" / "cells" / "laptop"
+    cells = generalization.run_cells(arguments, folder)
     rows = list(generalization.table(cells))
     page = (root / "docs" / "algorithms.md").read_text()
     assert len(rows) > 20
     assert not [row for row in rows if row not in page]
     generalization.plot(cells, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+def test_a_table_has_the_cells_that_were_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        generalization,
+        "start_cell",
+        lambda cell: {"seed": cell["seed"], "steps": cell["steps"]},
+    )
+
+    def kept(*given):
+        arguments = ["--tasks", "reverse", "--models", "lsam", *given]
+        arguments = generalization.parse_arguments(arguments)
+        return generalization.run_cells(arguments, tmp_path)
+
+    place = "reverse", "lsam"
+    assert kept("--table") == {}
+    assert kept("--seeds", "0", "0", "1")[place] == [
+        {"seed": 0, "steps": None},
+        {"seed": 1, "steps": None},
+    ]
+    assert len(kept("--table")[place]) == 2
+    assert len(kept("--table", "--seeds", "1")[place]) == 1
+    assert kept("--table", "--steps", "5") == {}
+    assert kept("--table", "--preset", "paper") == {}
 
 
 @pytest.mark.parametrize("task", ["addition", "associative_recall"])

@@ -1,5 +1,6 @@
 """The few-shot example: heads that erase in other ways, and the sums of its table."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from keras_nam.metrics import confidence_interval
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "examples"))
 
+import few_shot  # noqa: E402
 import few_shot_heads  # noqa: E402
 import few_shot_results  # noqa: E402
 import teach  # noqa: E402
@@ -93,6 +95,31 @@ def test_intervals_of_pooled_seeds():
     moments = [(x.mean(), x.std()) for x in seeds]
     found = few_shot_results.pooled_interval(moments, [40, 40, 40])
     np.testing.assert_allclose(found, confidence_interval(100 * seeds.ravel()))
+
+
+def test_kept_base_weights_are_those_of_the_settings(tmp_path, monkeypatch):
+    trained = []
+
+    def fit(model, images, labels, *_, **arguments):
+        trained.append(arguments["epochs"])
+        model(images)
+        model.head.kernel.assign(np.full(model.head.kernel.shape, len(trained)))
+        return argparse.Namespace(history={"accuracy": [0.5]}), None
+
+    monkeypatch.setattr(few_shot.models, "fit_few_shot", fit)
+    images = np.zeros((4, 8, 8, 1), "float32")
+    data = {"train": (images, [0, 0, 1, 1]), "base": [0, 1], "novel": []}
+    given = {"data": "digits", "emoji": None, "fonts": None, "base_classes": 2}
+    given |= {"max_novel_classes": 0, "ways": 2}
+
+    def kernel(**other):
+        arguments = argparse.Namespace(**{**given, **other})
+        model = few_shot.train_base(arguments, data, 0, tmp_path)
+        return np.array(model.head.kernel).max()
+
+    assert [kernel(epochs=n) for n in (3, 3, 5)] == [1, 1, 2]
+    assert kernel(epochs=5, fonts="FOLDER") == 3
+    assert trained == [3, 5, 5]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

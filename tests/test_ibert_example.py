@@ -28,5 +28,18 @@ def test_the_attempts_at_24_digits_are_on_the_page():
     kept = json.loads((ROOT / "docs" / "ibert-longer.json").read_text())
     page = (ROOT / "docs" / "ibert.md").read_text()
     assert "\n".join(ibert_table.rows(kept)) in page
-    for (run,) in kept:
+    for run in kept:
         assert run["by_length"]["24"] == 0
+
+
+def test_results_of_several_calls_make_one_table(tmp_path):
+    first = json.loads((ROOT / "docs" / "ibert-longer.json").read_text())[:1]
+    other = [{**first[0], "seed": 1}, {**first[0], "steps": 3000}]
+    files = [tmp_path / "first.json", tmp_path / "other.json"]
+    files[0].write_text(json.dumps(first))
+    files[1].write_text(json.dumps(first + other))
+    results = ibert_table.read_results(files)
+    assert results == first + other
+    names, groups = zip(*ibert_table.groups(results), strict=True)
+    assert names == ("ibert_nam", "ibert_nam, 3,000 steps")
+    assert [len(group) for group in groups] == [2, 1]
