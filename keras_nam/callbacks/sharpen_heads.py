@@ -52,17 +52,22 @@ class SharpenHeads(keras.callbacks.Callback):
         self._cells = find_machines(
             self.model, "`SharpenHeads` needs a model with a `keras_nam.layers.NAMTM`"
         )
-        self._period = self._current_period()
+        self._reached = self._steps_that_count()
 
     def on_train_batch_end(self, batch, logs=None):
-        before, self._period = self._period, self._current_period()
-        if before == self._period:
+        before, self._reached = self._reached, self._steps_that_count()
+        if before == self._reached:
             return
         for cell in self._cells:
-            cell.scale_directions(self._factor(self._period) / self._factor(before))
+            cell.scale_directions(self._factor(self._reached) / self._factor(before))
 
-    def _current_period(self):
-        return int(ops.convert_to_numpy(self.model.optimizer.iterations)) // PERIOD
+    def _steps_that_count(self):
+        """Whole periods of the batches so far, and in the end all of them."""
+        optimizer = self.model.optimizer
+        # Keras counts updates, which are fewer than the batches that they are made of.
+        batches = optimizer.gradient_accumulation_steps or 1
+        step = int(ops.convert_to_numpy(optimizer.iterations)) * batches
+        return self.steps if step >= self.steps else step // PERIOD * PERIOD
 
-    def _factor(self, period):
-        return 1 + (self.factor - 1) * min(1.0, PERIOD * period / self.steps)
+    def _factor(self, step):
+        return 1 + (self.factor - 1) * step / self.steps

@@ -68,7 +68,7 @@ def find_files(source, folder, pattern):
 def read_text(path):
     """Reads a text file, which must be in UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"Files must be texts in UTF-8. Received: {str(path)!r}, where {error}"

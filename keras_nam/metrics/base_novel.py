@@ -46,7 +46,6 @@ def base_novel_curve(y_true, scores, num_novel_classes):
     """
     num_novel_classes = check_integer("num_novel_classes", num_novel_classes)
     scores = check_numbers("scores", scores).astype("float64")
-    y_true = check_integers("y_true", y_true)
     first = scores.shape[-1] - num_novel_classes
     if scores.ndim != 2 or first < 1 or not np.isfinite(scores).all():
         raise ValueError(
@@ -54,6 +53,7 @@ def base_novel_curve(y_true, scores, num_novel_classes):
             f"of them than the {num_novel_classes} of novel classes. "
             f"Received: scores of shape {scores.shape}"
         )
+    y_true = check_integers("y_true", y_true, at_most=scores.shape[-1] - 1)
     is_novel = y_true >= first
     if len(y_true) != len(scores) or len(set(is_novel)) < 2:
         raise ValueError(

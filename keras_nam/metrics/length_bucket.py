@@ -104,6 +104,8 @@ class LengthBucket(keras.metrics.Metric):
         if self.max_length is not None:
             in_bucket = ops.logical_and(in_bucket, lengths <= self.max_length)
         weights = weights * ops.cast(in_bucket, weights.dtype)[:, None]
+        # A weight of 0 is not enough: what is outside of the bucket may be NaN.
+        y_pred = ops.where(in_bucket[:, None, None], y_pred, ops.cast(0, y_pred.dtype))
         self.metric.update_state(
             y_true, y_pred, weights[:, 0] if only_rows else weights
         )

@@ -64,5 +64,5 @@ def rejection_false_positive_rate(known, unknown, recall=0.95):
         )
     known = np.sort(check_vector("known", known))
     unknown = check_vector("unknown", unknown)
-    accepted = int(np.ceil(recall * len(known) - 1e-9))
+    accepted = max(1, int(np.ceil(recall * len(known) - 1e-9)))
     return float(np.mean(unknown >= known[len(known) - accepted]))

@@ -113,10 +113,22 @@ def fit_few_shot(
     seed = check_integer("seed", seed, at_least=0)
     jit_compile = check_jit_compile(jit_compile)
     verbose = check_verbose(verbose)
-    model.reset()
     rows = np.flatnonzero(np.isin(labels, base_classes))
     places = {label: place for place, label in enumerate(base_classes)}
     targets = np.array([places[label] for label in labels[rows]], "int32")
+    if episode_epochs:
+        # What makes no episodes is to be known before anything is trained.
+        views = np.tile(labels[rows], max(feature_views, 1))
+        episodes(
+            np.zeros((len(views), 1), "float32"),
+            views,
+            base_classes,
+            num_ways=num_ways,
+            num_shots=num_shots,
+            batch_size=episode_batch_size,
+            seed=seed,
+        )
+    model.reset()
 
     def compile_(trained, steps, metrics):
         trained.compile(
@@ -198,10 +210,12 @@ def _check_examples(model, images, labels, base_classes):
     elif isinstance(base_classes, range):
         base_classes = list(base_classes)
     classes = check_list("base_classes", base_classes, numbers.Integral, expected)
-    if len(classes) != model.head.num_base_classes or set(classes) - set(labels):
+    repeated = len(set(classes)) < len(classes)
+    wanted = model.head.num_base_classes
+    if len(classes) != wanted or repeated or set(classes) - set(labels):
         raise ValueError(
             f"Argument `base_classes` must be {expected}: as many as the head has, "
-            f"{model.head.num_base_classes}, and examples of each among `labels`. "
+            f"{wanted}, each once, and examples of each among `labels`. "
             f"Received: base_classes={classes}"
         )
     return images, labels, classes

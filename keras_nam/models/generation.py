@@ -326,6 +326,8 @@ class _Chooser(keras.Model):
     def draw(self, logits, uniform, temperature, top_k, top_p):
         """Draws a token that may come next for each row."""
         logits = ops.where(self.allowed, logits, -np.inf)
+        # The best one stays finite however low the temperature is.
+        logits = logits - ops.max(logits, axis=-1, keepdims=True)
         return _draw(logits / temperature, uniform, top_k, top_p)
 
 
@@ -357,10 +359,11 @@ def _check_choice(tokenizer, temperature, top_k, top_p):
         # The best one of all.
         temperature, top_k = 1.0, 1
     return {
-        "temperature": np.float32(temperature),
+        # Float32 has numbers that are beyond these, but not all that are.
+        "temperature": np.float32(np.clip(temperature, 1e-30, 1e30)),
         "top_k": np.int32(top_k or tokenizer.vocabulary_size()),
         # Rounding may put the last token's share above 1.
-        "top_p": np.float32(top_p if top_p < 1 else np.inf),
+        "top_p": np.float32(max(top_p, 1e-30) if top_p < 1 else np.inf),
     }
 
 

@@ -123,7 +123,8 @@ def fill_masks(model, sentences, num_candidates=5):
           case, as a rule), with the best word in the place of each mask. Several masks
           are filled independently of each other.
         - `"candidates"`: list of an array of strings of shape `(masks,
-          num_candidates)` for each sentence, the best words first;
+          num_candidates)` for each sentence, the best words first (fewer candidates
+          where the vocabulary has fewer words);
         - `"scores"`: list of an array of the same shape for each sentence, the
           probabilities of the candidates among all words of the vocabulary.
 

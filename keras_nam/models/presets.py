@@ -142,9 +142,10 @@ def list_presets():
 def from_preset(name, tape_length=None):
     """Loads a trained machine that comes with the package.
 
-    Each of them solves its task, to eight times the lengths of training at least:
-    `card` says how it was trained, and how many problems of every length it answers
-    without an error.
+    Each of them answers the problems of its task that are drawn at random, to eight
+    times the lengths of training at least: `card` says how it was trained, and how many
+    of them at every length it answers without an error. Arithmetic progressions that
+    are chosen to be hard, as `1, 10^n`, are right up to 31 digits.
 
     Args:
         name: String, one of `list_presets()`.

@@ -143,6 +143,10 @@ def choose_sharpness(
     inputs = check_integers("inputs", inputs, ranks=2)
     targets = check_integers("targets", targets, ranks=2)
     check_shape("targets", targets, inputs.shape, "(rows, time)")
+    if not len(inputs):
+        raise ValueError(
+            f"Argument `inputs` must have a row. Received: inputs.shape={inputs.shape}"
+        )
     if sample_weight is not None:
         sample_weight = check_numbers("sample_weight", sample_weight)
         check_shape("sample_weight", sample_weight, inputs.shape, "(rows, time)")

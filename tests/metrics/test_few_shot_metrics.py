@@ -72,6 +72,8 @@ def test_rejection_against_all_pairs():
     rates = [np.mean(unknown >= t) for t in set(known) if np.mean(known >= t) >= 0.9]
     found = metrics.rejection_false_positive_rate(known, unknown, 0.9)
     assert found == pytest.approx(min(rates))
+    least = metrics.rejection_false_positive_rate(known, unknown, 1e-10)
+    assert least == np.mean(unknown >= known.max())
 
 
 def test_rejection_wrong_arguments():
@@ -153,6 +155,7 @@ def test_the_curve_needs_rows_of_both_groups():
         ([0, 2], np.full((2, 3), np.nan)),
         ([0, 2, 2], np.eye(3)[:2]),
         ([0, 2], np.zeros(2)),
+        ([0, 3], np.eye(3)[:2]),
     ):
         with pytest.raises(ValueError, match="Received"):
             metrics.base_novel_curve(y_true, scores, 1)

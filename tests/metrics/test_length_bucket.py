@@ -29,6 +29,18 @@ def rows():
     return lengths, y_true, y_pred, weights.astype("float32")
 
 
+def test_what_is_not_in_the_bucket_may_be_anything(rows):
+    lengths, y_true, y_pred, _ = rows
+    chosen = (lengths >= 3) & (lengths <= 5)
+    y_pred[~chosen] = np.nan
+    build = keras.metrics.SparseCategoricalCrossentropy
+    metric = LengthBucket(build(from_logits=True), 3, 5)
+    expected = build(from_logits=True)
+    metric.update_state(y_true, y_pred)
+    expected.update_state(y_true[chosen], y_pred[chosen])
+    np.testing.assert_allclose(metric.result(), expected.result(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("build", METRICS.values(), ids=METRICS)
 @pytest.mark.parametrize("weighted", ["none", "rows", "positions"])
 def test_counts_the_rows_of_its_lengths_alone(build, weighted, rows):

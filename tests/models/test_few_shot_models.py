@@ -67,6 +67,23 @@ def test_two_stages(jit_compile):
     assert not np.array(model.head.counts.value).any()
 
 
+def test_what_makes_no_episodes_is_known_before_anything_is_trained():
+    model = build()
+    model(IMAGES[:1])
+    before = model.get_weights()
+    for wrong in (
+        {"num_shots": 100},
+        {"num_ways": 2, "base_classes": [0, 0, 1, 2, 3, 4, 5, 6]},
+    ):
+        arguments = {"num_ways": 2, "epochs": 1, "verbose": 0, **wrong}
+        with pytest.raises(ValueError, match="Received"):
+            models.fit_few_shot(model, IMAGES, LABELS, **arguments)
+        for ours, theirs in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="of class 10"):
+        models.fit_few_shot(model, IMAGES, LABELS + 10, num_ways=2, num_shots=100)
+
+
 def test_episodes_are_images_and_their_features_alike():
     model = build()
     dataset = datasets.episodes(IMAGES, LABELS, range(8), num_ways=2, batch_size=3)

@@ -105,6 +105,11 @@ def test_seeds_repeat(model):
     assert models.generate(model, ["a"], 30, top_k=1) == best
     assert models.generate(model, ["a"], 30, top_p=1e-6) == best
     assert models.generate(model, ["a"], 30, temperature=1e-4) == best
+    for extreme in ({"temperature": 1e-40}, {"top_p": 1e-46}, {"temperature": 1e-300}):
+        assert models.generate(model, ["a"], 30, **extreme) == best
+    # So hot, all that are allowed are as likely.
+    (text,) = models.generate(model, ["a"], 300, temperature=1e300, seed=0)
+    assert len(set(text)) > 5
 
 
 def test_tokens_are_drawn_with_their_probabilities():

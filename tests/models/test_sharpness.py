@@ -166,6 +166,8 @@ def test_wrong_candidates_are_refused(tagger):
     for candidates in ([], [1, 0], 2, [True]):
         with pytest.raises(ValueError, match="`candidates` must be"):
             models.choose_sharpness(tagger, TOKENS, TOKENS, candidates=candidates)
+    with pytest.raises(ValueError, match="`inputs` must have a row. Received"):
+        models.choose_sharpness(tagger, TOKENS[:0], TOKENS[:0])
 
 
 def test_heads_become_sharp_in_training(monkeypatch):
@@ -183,11 +185,28 @@ def test_heads_become_sharp_in_training(monkeypatch):
     np.testing.assert_allclose(factors, [2, 3 / 2])
     # It goes on where it was, and stops at the factor.
     model.fit(x, y, epochs=1, **arguments)
-    np.testing.assert_allclose(factors, [2, 3 / 2, 4 / 3, 1, 1])
+    np.testing.assert_allclose(factors, [2, 3 / 2, 4 / 3])
     model = models.token_tagger(layers.NAM(4, return_sequences=True), 9, 4)
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"needs a model with a .*NAMTM"):
         model.fit(x[:, :, 0], x, callbacks=[sharpen], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("batches", "steps", "accumulated"), [(8, 5, None), (4, 3, None), (8, 6, 2)]
+)
+def test_heads_are_as_sharp_as_asked_for(monkeypatch, batches, steps, accumulated):
+    monkeypatch.setattr("keras_nam.callbacks.sharpen_heads.PERIOD", 4)
+    factors = []
+    monkeypatch.setattr(
+        layers.NAMTMCell, "scale_directions", lambda cell, f: factors.append(f)
+    )
+    model = keras.Sequential([layers.NAMTM(4, 2, tape_length=3)])
+    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=accumulated), "mse")
+    x, y = np.zeros((batches, 3, 2), "float32"), np.zeros((batches, 4), "float32")
+    sharpen = SharpenHeads(4, steps)
+    model.fit(x, y, batch_size=1, callbacks=[sharpen], verbose=0)
+    assert np.prod(factors) == pytest.approx(4)
 
 
 @pytest.mark.parametrize("flags", [{}, {"use_jump": False}, {"use_gates": False}])

@@ -2,7 +2,6 @@
 
 import operator
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -29,9 +28,11 @@ def load_images(source, image_size=28, channels=1):
         source: A folder with a folder of `.png`, `.jpg`, `.bmp` or `.gif` files for
             each class; or a `tf.data.Dataset` of `(image, label)`, or of dictionaries
             with `"image"` and `"label"`, as TensorFlow Datasets has them. Their images
-            are integers from 0 to 255 or floats from 0 to 1.
+            are integers from 0 to 255 or floats from 0 to 1, of one to four channels:
+            grey or red, green and blue, either with how opaque they are after it.
         image_size: Positive integer, the height and width to resize to.
-        channels: 1 or 3.
+        channels: 1 or 3. Colours become as bright a grey as they look; what is not
+            opaque is before black.
 
     Returns:
         A tuple `(images, labels)`: float32 from 0 to 1 of shape `(n, size, size,
@@ -62,7 +63,7 @@ def load_images(source, image_size=28, channels=1):
         f"label). Received: source={source!r}"
     )
     if isinstance(source, (str, os.PathLike)):
-        pairs = _read_folder(Path(source), channels)
+        pairs = _read_folder(check_path("source", source))
     else:
         pairs = _read_dataset(source, expected)
     images, labels = [], []
@@ -168,7 +169,7 @@ def _check_size(image_size, count=1):
     return image_size
 
 
-def _read_folder(root, channels):
+def _read_folder(root):
     import keras
 
     if not root.is_dir():
@@ -178,10 +179,7 @@ def _read_folder(root, channels):
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in _SUFFIXES:
                 image = keras.utils.load_img(path, color_mode="rgba")
-                image = keras.utils.img_to_array(image) / 255
-                # Files have any colour where nothing is to be seen.
-                image = image[..., :3] * image[..., 3:]
-                yield (image @ _LUMA)[..., None] if channels == 1 else image, label
+                yield keras.utils.img_to_array(image) / 255, label
 
 
 def _read_dataset(dataset, expected):
@@ -200,6 +198,11 @@ def _read_dataset(dataset, expected):
             image = image[..., None]
         if image.ndim != 3 or image.dtype.kind not in "uif" or 0 in image.shape:
             raise expected
+        if image.shape[-1] > 4:
+            raise ValueError(
+                "Images of `source` must have one to four channels. "
+                f"Received: an image of shape {image.shape}"
+            )
         image = image / (1 if image.dtype.kind == "f" else 255)
         if not 0 <= image.min() <= image.max() <= 1:
             raise ValueError(
@@ -210,9 +213,11 @@ def _read_dataset(dataset, expected):
 
 
 def _convert(image, image_size, channels):
-    image = tf.convert_to_tensor(image, "float32")
-    if image.shape[-1] != channels:
-        gray = tf.reduce_mean(image, axis=-1, keepdims=True)
-        image = tf.repeat(gray, channels, axis=-1)
+    if image.shape[-1] in (2, 4):
+        # Files have any colour where nothing is to be seen.
+        image = image[..., :-1] * image[..., -1:]
+    if image.shape[-1] == 3 and channels == 1:
+        image = (image @ _LUMA)[..., None]
+    image = np.broadcast_to(image, (*image.shape[:-1], channels)).astype("float32")
     size = (image_size, image_size)
     return tf.image.resize(image, size, antialias=True).numpy()

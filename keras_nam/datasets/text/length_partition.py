@@ -97,7 +97,8 @@ def partition_by_length(
     if not parts.train:
         raise ValueError(
             f"Argument `sentences` must have some of a length in {level} between "
-            f"`train_bounds`, and less than all of them held out. "
+            f"`train_bounds`, and less than all of them held out "
+            "(those of the same letters are so together). "
             f"Received: {len(sentences)} sentences, train_bounds={(low, high)}, "
             f"held_out={held_out}"
         )

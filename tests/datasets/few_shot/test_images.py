@@ -84,6 +84,25 @@ def test_transparent_images_from_a_folder(tmp_path):
         assert not images[0, 2:].any()
 
 
+def test_a_picture_is_the_same_in_a_folder_and_in_a_dataset(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "a").mkdir()
+    pixels = np.random.default_rng(0).integers(256, size=(6, 6, 4)).astype("uint8")
+    for mode, picture in (
+        ("L", pixels[..., 0]),
+        ("LA", pixels[..., :2]),
+        ("RGB", pixels[..., :3]),
+        ("RGBA", pixels),
+    ):
+        image.fromarray(picture, mode).save(tmp_path / "a" / "0.png")
+        for channels in (1, 3):
+            ours, _ = datasets.load_images([(picture, 0)], 4, channels)
+            theirs, _ = datasets.load_images(tmp_path, 4, channels)
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    with pytest.raises(ValueError, match="one to four channels. Received"):
+        datasets.load_images([(np.zeros((4, 4, 5)), 0)])
+
+
 def test_images_from_a_dataset():
     rows = {"image": np.full((3, 10, 10, 3), 255, "uint8"), "label": [5, 6, 5]}
     dataset = tf.data.Dataset.from_tensor_slices(rows)
