@@ -447,7 +447,8 @@ class NAMAttention(keras.layers.Layer):
         for name, x in (("query", query), ("value", value), ("key", key)):
             if x is not None:
                 check_rank(name, x, 3, "(batch, time, features)")
-        given = tuple(None if x is None else x.shape[-1] for x in (query, value, key))
+        key = value if key is None else key
+        given = query.shape[-1], value.shape[-1], key.shape[-1]
         if self.built and not fits(given, self._features):
             raise ValueError(
                 "The layer was built for features of the sizes "
@@ -467,13 +468,19 @@ class NAMAttention(keras.layers.Layer):
                 "be called with `use_causal_mask=True`. "
                 f"Received: use_causal_mask={use_causal_mask}"
             )
-        lengths = (query.shape[1],), (value.shape[1],)
-        if use_causal_mask and not fits(*lengths):
+        shapes = (
+            f"Received: query.shape={tuple(query.shape)}, "
+            f"value.shape={tuple(value.shape)}, key.shape={tuple(key.shape)}"
+        )
+        if not fits(tuple(key.shape[:2]), tuple(value.shape[:2])):
+            raise ValueError(
+                f"`key` and `value` must have the same batch size and length. {shapes}"
+            )
+        if use_causal_mask and not fits((query.shape[1],), (value.shape[1],)):
             raise ValueError(
                 "With `use_causal_mask=True`, `query` and `value` must have the same "
                 "length, for a query reads what was written up to its own position. "
-                f"Received: query.shape={tuple(query.shape)}, "
-                f"value.shape={tuple(value.shape)}"
+                + shapes
             )
 
     def _project(self, name, input_shape, output):

@@ -8,6 +8,7 @@ from keras import regularizers
 from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_integer
 from keras_nam.backend import require
+from keras_nam.layers.lesson import check_base
 from keras_nam.layers.lesson import check_episode
 from keras_nam.layers.lesson import check_lesson
 from keras_nam.layers.lesson import check_novel
@@ -184,11 +185,13 @@ class FewShotHead(keras.layers.Layer):
             Tensor of shape `(batch, num_base_classes + num_novel_classes, features)`.
         """
         check_width("support_features", support_features, self.kernel.shape[-1])
-        check_episode(support_features, support_labels, base_classes)
+        parts = support_features, support_labels, base_classes
+        check_episode(*parts, self.num_novel_classes)
         if base_classes is None:
             batch = ops.shape(support_features)[0]
             base = ops.tile(self.kernel[None], (batch, 1, 1))
         else:
+            base_classes = check_base(base_classes, self.kernel.shape[0])
             base = ops.take(self.kernel, base_classes, axis=0)
         labels = ops.convert_to_tensor(support_labels)
         if len(labels.shape) == 2:

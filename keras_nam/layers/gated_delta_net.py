@@ -223,7 +223,7 @@ class GatedDeltaNet(keras.layers.Layer):
         for ago in range(self.kernel_size):
             earlier = steps[:, past - ago : past - ago + length]
             if sequence is not None and ago:
-                of_before = ops.pad(sequence[:, : length - ago], ((0, 0), (ago, 0)))
+                of_before = ops.pad(sequence, ((0, 0), (ago, 0)))[:, :length]
                 same = ops.expand_dims(of_before == sequence, -1)
                 earlier = ops.where(same, earlier, 0.0)
             outputs = outputs + earlier * kernel[:, past - ago]

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_nam.arguments import check_dense
+from keras_nam.arguments import fits
 from keras_nam.backend import numbers_of
 from keras_nam.backend import require
 
@@ -18,7 +19,7 @@ def check_width(name, features, width):
         )
 
 
-def check_episode(support_features, support_labels, base_classes):
+def check_episode(support_features, support_labels, base_classes, num_novel_classes):
     """Raises a `ValueError` unless the parts of an episode fit together."""
     if support_labels is None:
         raise ValueError("`support_features` need `support_labels`.")
@@ -30,16 +31,18 @@ def check_episode(support_features, support_labels, base_classes):
             "features), with at least one example, or (num_examples, features) for "
             f"features of two axes. Received: support_features.shape={examples}"
         )
-    if len(labels) not in (2, 3) or not _agree(labels[1], examples[1]):
+    expected = (*examples[:2], num_novel_classes)[: len(labels)]
+    if len(labels) not in (2, 3) or not fits(labels, expected):
         raise ValueError(
             "Argument `support_labels` must have shape (batch, num_examples), or "
-            "(batch, num_examples, num_novel_classes), with as many examples as "
+            f"(batch, num_examples, {num_novel_classes}), with as many examples as "
             f"`support_features`. Received: support_labels.shape={labels}, "
             f"support_features.shape={examples}"
         )
-    if base_classes is not None and len(base_classes.shape) != 2:
+    if base_classes is not None and not fits(base_classes.shape, (examples[0], None)):
         raise ValueError(
-            "Argument `base_classes` must have shape (batch, num_base_classes). "
+            "Argument `base_classes` must have shape (batch, num_base_classes), with "
+            f"the batch of `support_features`, here {examples[0]}. "
             f"Received: base_classes.shape={tuple(base_classes.shape)}"
         )
 
@@ -87,6 +90,18 @@ def check_novel(labels, first, count):
         f"Labels of novel classes must lie between {first} and {first + count - 1}. "
         f"Received: {_shown(labels)}",
         ops.cast(labels, "int32"),
+    )
+
+
+def check_base(base_classes, count):
+    """Returns int32 classes, or fails unless all are among the base classes."""
+    base_classes = ops.convert_to_tensor(base_classes)
+    _check_integers(base_classes)
+    return require(
+        ops.all(ops.logical_and(base_classes >= 0, base_classes < count)),
+        f"Base classes must lie between 0 and {count - 1}. "
+        f"Received: {_shown(base_classes)}",
+        ops.cast(base_classes, "int32"),
     )
 
 

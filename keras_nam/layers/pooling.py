@@ -45,6 +45,7 @@ class ClassToken(keras.layers.Layer):
 
     def call(self, inputs, mask=None):
         check_rank("inputs", inputs, 3, "(batch, time, features)")
+        inputs = ops.cast(inputs, self.compute_dtype)
         if mask is not None:
             check_mask("mask", mask, tuple(inputs.shape[:2]))
         shape = (ops.shape(inputs)[0], 1, inputs.shape[-1])
@@ -94,6 +95,7 @@ class MeanPooling(keras.layers.Layer):
 
     def call(self, inputs, mask=None):
         check_rank("inputs", inputs, 3, "(batch, time, features)")
+        inputs = ops.cast(inputs, self.compute_dtype)
         valid = ops.ones(ops.shape(inputs)[:2], "bool")
         if mask is not None:
             check_mask("mask", mask, tuple(inputs.shape[:2]))

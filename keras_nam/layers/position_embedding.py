@@ -71,6 +71,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs):
         check_rank("inputs", inputs, 3, "(batch, time, features)")
+        inputs = ops.cast(inputs, self.compute_dtype)
         length = ops.shape(inputs)[1]
         if self.max_length is None:
             return inputs + self._sinusoids(ops.arange(length), inputs)
@@ -85,6 +86,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def stream(self, inputs, *, state):
         (start,) = state
+        inputs = ops.cast(inputs, self.compute_dtype)
         length = ops.shape(inputs)[1]
         positions = ops.expand_dims(start, -1) + ops.arange(length, dtype="int32")
         if self.max_length is None:

@@ -95,7 +95,7 @@ def generate(
     # What stands in `given` is read, and where it is -1 a token is chosen.
     lengths = np.array([len(row) for row in rows])
     ends = lengths + max_new_tokens
-    shape = len(rows), -(-(ends.max() - lengths.min()) // BLOCK) * BLOCK + lengths.min()
+    shape = len(rows), ends.max()
     given, uniform = np.full(shape, -1, "int32"), np.zeros(shape, "float32")
     for i, sequence in enumerate(np.random.SeedSequence(seed).spawn(len(rows))):
         given[i, : lengths[i]] = rows[i]
@@ -105,11 +105,14 @@ def generate(
     position, done = lengths.min(), False
     logits, state = decoder.read(given[:, :position])
     while not done:
-        block = slice(position, position + BLOCK)
+        # Of few sizes, each of which is traced once, and together not beyond the end,
+        # where a table of positions may have no more.
+        size = min(BLOCK, 1 << (int(shape[1] - position).bit_length() - 1))
+        block = slice(position, position + size)
         given[:, block], logits, state = decoder.go_on(
             given[:, block], uniform[:, block], choice, logits, state
         )
-        position += BLOCK
+        position += size
         spans = zip(given, lengths, np.minimum(ends, position), strict=True)
         added = [_until(tokenizer.end_token_id, row[a:b]) for row, a, b in spans]
         stopped = np.zeros(len(rows), bool)

@@ -51,11 +51,12 @@ def unit_normalize(x, axis=-1, epsilon=EPSILON):
     wide = at_least_float32(x)
     # The result does not depend on this scale, so neither does the gradient.
     largest = ops.norm(wide, ord=float("inf"), axis=axis, keepdims=True)
-    wide = wide / ops.stop_gradient(ops.maximum(largest, 1.0))
+    scale = ops.stop_gradient(ops.maximum(largest, 1.0))
+    wide, floor = wide / scale, epsilon / scale
     squared_norm = ops.sum(ops.square(wide), axis=axis, keepdims=True)
-    below = squared_norm <= epsilon * epsilon
+    below = squared_norm <= floor * floor
     # The square root never sees the squares that lie below the floor: its
     # derivative at zero is infinite.
     norm = ops.sqrt(ops.where(below, 1.0, squared_norm))
-    unit = wide * ops.where(below, 1.0 / epsilon, 1.0 / norm)
+    unit = wide * ops.where(below, 1.0 / floor, 1.0 / norm)
     return ops.cast(unit, floating_dtype(x))

@@ -1,5 +1,7 @@
 """The memory over time: write, then read, at every step."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -306,10 +308,10 @@ def _check_shapes(
 
 def _is_finite(*tensors):
     """Whether all of a token is, for tensors `(batch, time, heads, ...)` or `None`."""
-    tensors = [x for x in tensors if x is not None]
-    return ops.isfinite(
-        sum(ops.sum(x, axis=-1) if len(x.shape) == 4 else x for x in tensors)
-    )
+    # Not of a sum, which may overflow.
+    finite = [ops.isfinite(x) for x in tensors if x is not None]
+    finite = [ops.all(x, axis=-1) if len(x.shape) == 4 else x for x in finite]
+    return functools.reduce(ops.logical_and, finite)
 
 
 def _keep(tokens, *tensors):

@@ -297,3 +297,16 @@ def test_wrong_arguments():
             make("nam")(x, x, value_mask=mask)
     with pytest.raises(ValueError, match="initial_memory"):
         make("nam")(x, x, initial_memory=np.zeros((2, 2, 3, 3), "float32"))
+
+
+def test_keys_are_as_many_as_values():
+    layer = layers.NAMAttention(1, 2)
+    x, key = np.zeros((2, 5, 3), "float32"), np.zeros((2, 4, 3), "float32")
+    for causal in (False, True):
+        with pytest.raises(ValueError, match="`key` and `value`.*Received"):
+            layer(x, x, key, use_causal_mask=causal)
+    layer = layers.NAMAttention(1, 2)
+    value, key = np.zeros((2, 5, 6), "float32"), np.zeros((2, 5, 7), "float32")
+    layer(x, value, key)
+    with pytest.raises(ValueError, match=r"Received: \(3, 6, 6\)"):
+        layer(x, value)

@@ -342,3 +342,24 @@ def test_the_gates_of_older_files_are_known_or_refused():
     assert head.get_config() == config
     with pytest.raises(ValueError, match=r"(?s)gates.*Received: "):
         layers.NAMClassifier.from_config({**config, "gates": "shared"})
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_parts_of_an_episode_fit(head):
+    head = HEADS[head]()
+    x, support = np.stack([X, X]), np.stack([X, X])[:, :4]
+    labels = np.array([[BASE, BASE + 1] * 2] * 2)
+    chosen = np.array([[0, 1, 2, 3, 4, 5, 6]] * 2)
+    head(x, support, labels, base_classes=chosen)
+    width = np.zeros((2, 4, NOVEL - 1), "float32")
+    for wrong in (
+        {"support_labels": width},
+        {"support_labels": labels[:1]},
+        {"base_classes": chosen[:1]},
+        {"base_classes": chosen - 1},
+        {"base_classes": chosen + 1},
+        {"base_classes": chosen * 1.0},
+    ):
+        arguments = {"support_labels": labels, "base_classes": chosen, **wrong}
+        with pytest.raises(ValueError, match="Received"):
+            head(x, support, **arguments)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import differentiate
+from backends import needs_tensorflow
 from keras import ops
 
 from keras_nam import baselines
@@ -176,3 +177,21 @@ def test_wrong_arguments():
             segment_ids=np.zeros((2, 3), int),
             state=layer.initial_stream_state(2),
         )
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_rows_shorter_than_the_kernel_may_hold_several_sequences(length, jit_compile):
+    import tensorflow as tf
+
+    layer, x = layers.GatedDeltaNet(2, 3), draw(2, length, 4)
+    ids = np.arange(2)[:, None] * np.arange(length)
+    function = tf.function(
+        lambda x, ids: layer(x, segment_ids=ids), jit_compile=jit_compile
+    )
+    ours = function(x, ids)
+    np.testing.assert_allclose(ours[0], layer(x)[0], atol=1e-6)
+    for step in range(length):
+        alone = layer(x[1:, step : step + 1])
+        np.testing.assert_allclose(ours[1, step], alone[0, 0], atol=1e-6)

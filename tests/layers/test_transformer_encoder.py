@@ -121,3 +121,17 @@ def test_a_block_is_made_of_parts(normalize_first):
     other = np.where(mask[..., None], x, np.nan)
     np.testing.assert_array_equal(block(other, padding_mask=mask)[mask], y[mask])
     assert {id(w) for w in part.weights} <= {id(w) for w in block.weights}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.PositionEmbedding(9),
+        layers.PositionEmbedding(),
+        layers.ClassToken("random_normal"),
+        layers.MeanPooling(),
+    ],
+)
+def test_integers_are_numbers(layer):
+    x = np.random.default_rng(0).integers(9, size=(2, 5, 4))
+    np.testing.assert_array_equal(layer(x), layer(x.astype("float32")))

@@ -251,3 +251,14 @@ def test_an_exported_model_draws_and_ends(tmp_path):
     assert tf.strings.length(texts[0]).numpy().tolist() == [10, 11]
     with pytest.raises(tf.errors.InvalidArgumentError):
         served.generate([""], 2, 0)
+
+
+def test_a_text_may_end_where_the_table_of_positions_does():
+    tokenizer = tokenizers.CharacterTokenizer(LETTERS)
+    core = [layers.PositionEmbedding(20), CORES["nam"]()]
+    model = models.causal_lm(core, tokenizer, 8)
+    # A mark of the start, a letter, and 18 more.
+    texts = models.generate(model, ["a", "abcdefgh"], 11, seed=0)
+    assert [text[:1] for text in texts] == ["a", "a"]
+    alone = models.generate(model, ["a"], 18, temperature=0)
+    assert alone[0].startswith("a")

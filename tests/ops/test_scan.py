@@ -394,3 +394,11 @@ def test_long_keys_take_memory_that_grows_with_them_alone():
     ]
     assert any(301 in shape for shape in shapes)
     assert not [shape for shape in shapes if shape.count(301) > 1]
+
+
+@pytest.mark.parametrize("implementation", ["recurrent", "chunked"])
+def test_numbers_whose_sum_overflows_are_numbers(implementation):
+    query = np.ones((1, 5, 1, 2), "float32")
+    value = np.full_like(query, 2.5e38)
+    outputs, _ = memory_scan(query, 0.1 * query, value, implementation=implementation)
+    assert np.isfinite(outputs).all()
