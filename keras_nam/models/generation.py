@@ -362,7 +362,7 @@ def _check_choice(tokenizer, temperature, top_k, top_p):
         # The best one of all.
         temperature, top_k = 1.0, 1
     return {
-        # Float32 has numbers that are beyond these, but not all that are.
+        # In float32, 1e-46 would be 0 and 1e39 infinite.
         "temperature": np.float32(np.clip(temperature, 1e-30, 1e30)),
         "top_k": np.int32(top_k or tokenizer.vocabulary_size()),
         # Rounding may put the last token's share above 1.
