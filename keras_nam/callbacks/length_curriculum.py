@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
-from keras import ops
 from keras import tree
 
 from keras_nam.arguments import check_boolean
@@ -16,6 +15,7 @@ from keras_nam.arguments import check_number
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_verbose
 from keras_nam.callbacks.padded_rows import PaddedRows
+from keras_nam.callbacks.seen_batches import seen_batches
 from keras_nam.optional import tf
 
 UNITS = ("epoch", "step")
@@ -138,10 +138,7 @@ class LengthCurriculum(keras.callbacks.Callback):
         if self.unit == "epoch":
             self._begin(epoch)
             return
-        optimizer = self.model.optimizer
-        # Keras counts updates, which are fewer than the batches that they are made of.
-        batches = optimizer.gradient_accumulation_steps or 1
-        self._first_step = int(ops.convert_to_numpy(optimizer.iterations)) * batches
+        self._first_step = seen_batches(self.model.optimizer)
         self._begin(self._first_step)
 
     def on_train_batch_begin(self, batch, logs=None):

@@ -1,10 +1,10 @@
 """Heads of Turing machines that become sharper in training."""
 
 import keras
-from keras import ops
 
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
+from keras_nam.callbacks.seen_batches import seen_batches
 from keras_nam.visualization.search import find_machines
 
 # In steps: the optimizer mostly finds the weights as it left them.
@@ -63,10 +63,7 @@ class SharpenHeads(keras.callbacks.Callback):
 
     def _steps_that_count(self):
         """Whole periods of the batches so far, and in the end all of them."""
-        optimizer = self.model.optimizer
-        # Keras counts updates, which are fewer than the batches that they are made of.
-        batches = optimizer.gradient_accumulation_steps or 1
-        step = int(ops.convert_to_numpy(optimizer.iterations)) * batches
+        step = seen_batches(self.model.optimizer)
         return self.steps if step >= self.steps else step // PERIOD * PERIOD
 
     def _factor(self, step):

@@ -84,24 +84,21 @@ def check_lesson(features, labels, width):
 
 def check_novel(labels, first, count):
     """Returns int32 labels, or fails unless all are among the novel classes."""
-    _check_integers(labels)
-    return require(
-        ops.all(ops.logical_and(labels >= first, labels < first + count)),
-        f"Labels of novel classes must lie between {first} and {first + count - 1}. "
-        f"Received: {_shown(labels)}",
-        ops.cast(labels, "int32"),
-    )
+    return _check_between("Labels of novel classes", labels, first, first + count - 1)
 
 
 def check_base(base_classes, count):
     """Returns int32 classes, or fails unless all are among the base classes."""
     base_classes = ops.convert_to_tensor(base_classes)
-    _check_integers(base_classes)
+    return _check_between("Base classes", base_classes, 0, count - 1)
+
+
+def _check_between(name, labels, first, last):
+    _check_integers(labels)
     return require(
-        ops.all(ops.logical_and(base_classes >= 0, base_classes < count)),
-        f"Base classes must lie between 0 and {count - 1}. "
-        f"Received: {_shown(base_classes)}",
-        ops.cast(base_classes, "int32"),
+        ops.all(ops.logical_and(labels >= first, labels <= last)),
+        f"{name} must lie between {first} and {last}. Received: {_shown(labels)}",
+        ops.cast(labels, "int32"),
     )
 
 
