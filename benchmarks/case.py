@@ -12,8 +12,8 @@ class Case(NamedTuple):
 
     `check` raises unless ours computes the numbers of the plain form. `contenders` are
     functions by name that build a step, a function of no argument that runs once what
-    is measured. The first two are ours; another one that raises, as it is not installed
-    or refuses the sizes, is left out and named.
+    is measured. The first is ours, and so is the same compiled by XLA; another one that
+    raises, as it is not installed or refuses the sizes, is left out and named.
     """
 
     check: Callable
@@ -24,6 +24,12 @@ def case(build):
     """Registers a function from sizes to a `Case` under its own name."""
     CASES[build.__name__] = build
     return build
+
+
+def ours(contenders):
+    """The names of the contenders that others are compared with."""
+    first = next(iter(contenders))
+    return [name for name in (first, f"{first} (XLA)") if name in contenders]
 
 
 def sizes_of(name, **changed):

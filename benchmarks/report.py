@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.case import ours
 from benchmarks.measure import median_ratio
 
 FOLDER = Path(__file__).parent
@@ -38,22 +39,24 @@ def describe(machine):
 
 
 def table(result):
-    """The rows of one case's results; ours are the first contender, and it with XLA."""
+    """The rows of one case's results."""
     seconds, memory = result["seconds"], result.get("megabytes", {})
-    first = next(iter(seconds))
-    ours = [name for name in (first, f"{first} (XLA)") if name in seconds]
-    ratios = " | ".join(f"time / {name}" for name in ours)
+    references = ours(seconds)
+    ratios = " | ".join(f"time / {name}" for name in references)
     yield (
         f"| contender | median ms | {ratios} | first call s |"
         + (" peak MB |" if memory else "")
     )
-    columns = 3 + len(ours) + bool(memory)
+    columns = 3 + len(references) + bool(memory)
     yield "|---" * columns + "|"
     for name, times in seconds.items():
         cells = [
             name,
             f"{1e3 * np.median(times):.1f}",
-            *(f"{median_ratio(seconds, name, reference):.2f}" for reference in ours),
+            *(
+                f"{median_ratio(seconds, name, reference):.2f}"
+                for reference in references
+            ),
             f"{result['first'][name]:.1f}",
         ]
         if memory:

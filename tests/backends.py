@@ -84,7 +84,9 @@ def _tensorflow(call, flat, watched, variables, jit_compile, shapes, trace):
         tf.TensorSpec(shape, x.dtype)
         for x, shape in zip(flat, shapes or [x.shape for x in flat], strict=True)
     ]
-    compiled = tf.function(evaluate, jit_compile=jit_compile, input_signature=signature)
+    compiled = tf.function(
+        evaluate, jit_compile=jit_compile, input_signature=signature, autograph=False
+    )
     return compiled(*map(tf.constant, flat))
 
 

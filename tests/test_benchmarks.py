@@ -78,6 +78,9 @@ def test_peers_that_are_missing_or_refuse_the_sizes_are_named():
         "early": "whole chunks of 32 only",
         "late": "whole chunks of 32 only",
     }
+    # Where there is no XLA beside, the second one is a peer.
+    alone = {"ours": one, "absent": missing}
+    assert list(measure.build(case._replace(contenders=alone))[2]) == ["absent"]
     for broken in ("ours", "ours (XLA)"):
         with pytest.raises(ValueError, match="whole chunks"):
             measure.build(case._replace(contenders={**contenders, broken: refuse}))

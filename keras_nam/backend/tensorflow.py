@@ -192,7 +192,9 @@ def computed_alike(function):
     Two graphs that compute the same may round differently, because each is optimized
     as a whole. This one is left as it is in all graphs that call it.
     """
-    return tf.function(function, experimental_attributes={"_noinline": True})
+    return tf.function(
+        function, autograph=False, experimental_attributes={"_noinline": True}
+    )
 
 
 def after(tensor):

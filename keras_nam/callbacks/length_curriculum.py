@@ -1,5 +1,6 @@
 """Training rows that grow longer as training goes on."""
 
+import copy
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -85,14 +86,20 @@ class LengthCurriculum(keras.callbacks.Callback):
         check_number("padding_value", padding_value)
         self.padding_value = padding_value
         self.verbose = check_verbose(verbose, choices=(0, 1))
-        self._first_step = 0
-        self.length = self.lengths[0]
         # Datasets read it whenever they make a batch. A strategy would mirror it; the
         # scope of a strategy ends at its thread.
         with ThreadPoolExecutor(1) as other_thread:
             self._variable = other_thread.submit(
-                tf.Variable, self.length, trainable=False, dtype="int64"
+                tf.Variable, self.lengths[0], trainable=False, dtype="int64"
             ).result()
+
+    def __deepcopy__(self, memo):
+        # Keras Tuner copies callbacks, and not the datasets that read the variable.
+        return copy.copy(self)
+
+    @property
+    def length(self):
+        return int(self._variable.numpy())
 
     def batches(self, rows, batch_size, shuffle=True, seed=None):
         """Makes the batches to fit on.
@@ -138,12 +145,16 @@ class LengthCurriculum(keras.callbacks.Callback):
         if self.unit == "epoch":
             self._begin(epoch)
             return
+        self._first_batch = None
         self._first_step = seen_batches(self.model.optimizer)
         self._begin(self._first_step)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.unit == "step":
-            self._begin(self._first_step + batch)
+            # Training that was broken off within an epoch goes on with a later batch.
+            if self._first_batch is None:
+                self._first_batch = batch
+            self._begin(self._first_step + batch - self._first_batch)
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
@@ -154,7 +165,6 @@ class LengthCurriculum(keras.callbacks.Callback):
         length = self.lengths[stage]
         if length == self.length:
             return
-        self.length = length
         self._variable.assign(length)
         if self.verbose:
             print(f"\n{self.unit.title()} {position}: rows of up to {length} steps")

@@ -5,6 +5,6 @@ from keras import ops
 
 def seen_batches(optimizer):
     """How many batches an optimizer has seen, those of earlier calls of `fit` too."""
-    # Keras counts updates, which are fewer than the batches that they are made of.
-    batches = optimizer.gradient_accumulation_steps or 1
-    return int(ops.convert_to_numpy(optimizer.iterations)) * batches
+    # `iterations` counts updates, which are fewer where gradients are accumulated.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(ops.convert_to_numpy(inner.variables[0]))

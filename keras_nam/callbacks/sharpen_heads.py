@@ -22,7 +22,8 @@ class SharpenHeads(keras.callbacks.Callback):
     whose `sharpness` is to be chosen after it.
 
     Training that goes on, from a checkpoint or with `initial_epoch`, goes on with its
-    step.
+    step. Among callbacks that save within an epoch, this one comes first: what they
+    save is to have the sharpness of its step.
 
     Args:
         factor: Positive number, the product of all that is multiplied.
@@ -52,6 +53,9 @@ class SharpenHeads(keras.callbacks.Callback):
         self._cells = find_machines(
             self.model, "`SharpenHeads` needs a model with a `keras_nam.layers.NAMTM`"
         )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Not before: other callbacks restore a checkpoint when training begins.
         self._reached = self._steps_that_count()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -66,7 +66,6 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        self._first_step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def on_test_begin(self, logs=None):
         self._pauses = True
@@ -80,7 +79,7 @@ class StopOnNaN(keras.callbacks.Callback):
             return
         self.message = (
             f"The loss is {float(loss)} at batch {batch} of epoch {self._epoch}. "
-            f"{self._find() if self._operations else self._find_weight()}"
+            f"{self._find(batch) if self._operations else self._find_weight()}"
         )
         self.on_train_end()
         if self.raise_error:
@@ -107,16 +106,17 @@ class StopOnNaN(keras.callbacks.Callback):
         self._operations = _find_operations(self.model)
         self._first = {id(x): self._make(2) for x in self._operations}
         self._first_weights = self._make(len(self.model.weights))
+        self._steps = self._make(1, 0)
         for operation in self._operations:
             call = type(operation).call.__get__(operation)
             vars(operation)["call"] = functools.partial(self._call, operation, call)
         self.model.make_train_function(force=True)
 
-    def _make(self, size):
-        """A variable of the first steps at which something was not finite."""
+    def _make(self, size, value=NEVER):
+        """A variable, as for the first steps at which something was not finite."""
         with self.model.distribute_strategy.scope():
             return tf.Variable(
-                tf.fill([size], tf.constant(NEVER, "int64")),
+                tf.fill([size], tf.constant(value, "int64")),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
@@ -126,6 +126,7 @@ class StopOnNaN(keras.callbacks.Callback):
         graph = tf.compat.v1.get_default_graph()
         if operation is self.model and not self._pauses:
             self._graph = graph
+            self._steps.assign_add([1])
             if self.model.weights:
                 self._note(self._first_weights, *self.model.weights)
         outputs = call(*args, **kwargs)
@@ -139,14 +140,13 @@ class StopOnNaN(keras.callbacks.Callback):
     def _note(self, variable, *structures):
         bad = tf.stack([_is_bad(structure) for structure in structures])
         is_first = tf.logical_and(bad, tf.equal(variable, NEVER))
-        step = tf.cast(self.model.optimizer.iterations, "int64")
-        variable.assign(tf.where(is_first, step, variable))
+        variable.assign(tf.where(is_first, self._steps, variable))
 
     def _read(self, variable):
         results = self.model.distribute_strategy.experimental_local_results(variable)
         return np.min([x.numpy() for x in results], axis=0)
 
-    def _find(self):
+    def _find(self, batch):
         """What happened at the first step at which something was not finite."""
         first = {key: self._read(value) for key, value in self._first.items()}
         weights = self._read(self._first_weights)
@@ -156,8 +156,8 @@ class StopOnNaN(keras.callbacks.Callback):
                 "All outputs of layers are finite, so it is the targets, the sample "
                 "weights, a regularizer or the loss function."
             )
-        batches = self.model.optimizer.gradient_accumulation_steps or 1
-        began = f"Batch {(step - self._first_step) * batches} began it:"
+        batch -= int(self._read(self._steps)[0] - step)
+        began = f"{f'Batch {batch}' if batch >= 0 else 'An earlier epoch'} began it:"
 
         def has(operation, what):
             return first[id(operation)][what] == step

@@ -4,6 +4,9 @@ import tempfile
 
 import tensorflow as tf
 
+# What TensorFlow raises on other variables: fewer, or of another shape or dtype.
+MISFITS = (AssertionError, ValueError, tf.errors.InvalidArgumentError)
+
 
 class Checkpoints:
     """Saves and restores a model, its optimizer and metrics, and the place in time.
@@ -56,7 +59,15 @@ class Checkpoints:
         """Restores the last checkpoint, if there is one, on all workers."""
         path = self.latest
         if path:
-            self._checkpoint.restore(path).assert_consumed()
+            try:
+                self._checkpoint.restore(path).assert_consumed()
+            except MISFITS as error:
+                raise ValueError(
+                    "Argument `checkpoint_dir` must be a folder of checkpoints of this "
+                    "model and its optimizer, or an empty one. Received: "
+                    f"checkpoint_dir={self.directory}, of which the last one does not "
+                    f"fit: {error}"
+                ) from error
         place = tf.cast(self._place, "float64")
         mean = self.strategy.reduce("MEAN", place, axis=None)
         if tf.reduce_any(mean != place):

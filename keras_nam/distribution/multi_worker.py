@@ -70,7 +70,8 @@ def fit_multi_worker(
             number of replicas. Shuffle with a seed made from the epoch.
         epochs: Positive integer, when to stop, counted from the very beginning.
         checkpoint_dir: String or path of a folder that all machines share. A
-            checkpoint is written after every epoch.
+            checkpoint is written after every epoch, and where a callback stops the
+            training, unless for a loss that is not finite.
         steps_per_checkpoint: Positive integer. Checkpoints are also written whenever
             that many steps of an epoch are done. `None` means only after epochs.
         callbacks: List of `keras.callbacks.Callback`. They run on all workers, which
@@ -108,7 +109,8 @@ def fit_multi_worker(
     ```
 
     Raises:
-        ValueError: If `TF_CONFIG`, the model or the dataset are not as described.
+        ValueError: If `TF_CONFIG`, the model or the dataset are not as described, or
+            the checkpoints are of another model or optimizer.
         WorkerLostError: If another worker is lost.
         RuntimeError: If the workers do not see the same checkpoints.
     """
@@ -131,9 +133,10 @@ def fit_multi_worker(
     cluster = Cluster()
     trainer = Trainer(cluster, timeout)
     try:
-        trainer.connect(make_model, make_dataset, checkpoint_dir)
+        trainer.connect(make_model, make_dataset)
         history = trainer.fit(
             epochs,
+            checkpoint_dir,
             steps_per_checkpoint,
             callbacks,
             (1 if verbose == "auto" else verbose) if cluster.is_chief else 0,

@@ -1,6 +1,7 @@
 """The loop over epochs and steps that the workers of a cluster run together."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
@@ -25,8 +26,8 @@ class Trainer:
         self.timeout = timeout
         self.watchdog = None
 
-    def connect(self, make_model, make_dataset, checkpoint_dir):
-        """Waits for the others, makes the model and restores the last checkpoint."""
+    def connect(self, make_model, make_dataset):
+        """Waits for the others and makes the model."""
         self.strategy = self.cluster.connect(self.timeout)
         if self.cluster.addresses:
             # Alone, there is nobody to wait for.
@@ -44,20 +45,12 @@ class Trainer:
                     f"compiled. Received: {self.model}"
                 )
             self.model.optimizer.build(self.model.trainable_variables)
-        self.train_step = tf.function(self._train_step, reduce_retracing=True)
-        # Metrics have no variables before they have seen data. Tracing is enough.
-        data = next(iter(self._distribute(self._dataset(epoch=0))))
-        self.train_step.get_concrete_function(data)
-        self.checkpoints = Checkpoints(
-            self.model, self.strategy, checkpoint_dir, self.cluster.is_chief
-        )
-        self.checkpoints.restore()
 
-    def fit(self, epochs, steps_per_checkpoint, callbacks, verbose):
+    def fit(self, epochs, checkpoint_dir, steps_per_checkpoint, callbacks, verbose):
         """Trains up to an epoch and returns the history since the last start."""
-        model, first_step = self.model, self.checkpoints.step
+        model = self.model
         history = keras.callbacks.History()
-        dataset = self._dataset(self.checkpoints.epoch)
+        dataset = self._dataset(epoch=0)
         callbacks = keras.callbacks.CallbackList(
             [*(callbacks or []), history],
             add_progbar=verbose != 0,
@@ -68,26 +61,40 @@ class Trainer:
         )
         model.stop_training = False
         callbacks.on_train_begin()
-        logs = {}
+        # As `fit` does, after callbacks have had their say and without AutoGraph.
+        train_step = tf.function(
+            self._train_step, reduce_retracing=True, autograph=False
+        )
+        # Metrics have no variables before they have seen data. Tracing is enough.
+        train_step.get_concrete_function(next(iter(self._distribute(dataset))))
+        self.checkpoints = Checkpoints(
+            model, self.strategy, checkpoint_dir, self.cluster.is_chief
+        )
+        self.checkpoints.restore()
+        logs, step = {}, self.checkpoints.step
         for epoch in range(self.checkpoints.epoch, epochs):
-            if not first_step:
+            if not step:
                 model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            dataset = self._dataset(epoch).skip(first_step)
-            for step, data in enumerate(self._distribute(dataset), first_step):
+            dataset = self._dataset(epoch)
+            steps = int(dataset.cardinality())
+            batches = iter(self._distribute(dataset.skip(step)))
+            while step < steps and not model.stop_training:
                 self._begin_step(epoch, step)
                 callbacks.on_train_batch_begin(step)
-                callbacks.on_train_batch_end(step, self.train_step(data))
-                if steps_per_checkpoint and (step + 1) % steps_per_checkpoint == 0:
-                    self.checkpoints.save(epoch, step + 1)
-                if model.stop_training:
-                    break
-            first_step = 0
+                callbacks.on_train_batch_end(step, train_step(next(batches)))
+                step += 1
+                if steps_per_checkpoint and step % steps_per_checkpoint == 0:
+                    self._save(epoch, step)
             logs = {name: float(x) for name, x in model.get_metrics_result().items()}
             callbacks.on_epoch_end(epoch, logs)
-            self.checkpoints.save(epoch + 1, 0)
+            if step == steps:
+                epoch, step = epoch + 1, 0
+            self._save(epoch, step)
             if model.stop_training:
                 break
+        # Averages of weights, if there are such, take their place.
+        model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs)
         return history
 
@@ -129,6 +136,12 @@ class Trainer:
                 f"(n))`. Received: a cardinality of {int(dataset.cardinality())}"
             )
         return dataset
+
+    def _save(self, epoch, step):
+        """Saves, unless training was stopped for a loss that is not finite."""
+        loss = self.model.get_metrics_result()["loss"]
+        if not self.model.stop_training or np.isfinite(float(loss)):
+            self.checkpoints.save(epoch, step)
 
     def _distribute(self, dataset):
         return self.strategy.experimental_distribute_dataset(dataset)

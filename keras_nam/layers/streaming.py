@@ -125,14 +125,22 @@ class _StreamingRNN(keras.layers.RNN):
         check_initial_state(initial_state)
         *states, last_output = state
         batch = ops.shape(sequences)[0]
-        if sequences.shape[1] == 0:
-            # Keras' loop does not take it.
-            outputs = ops.zeros((batch, 0, *last_output.shape[1:]), last_output.dtype)
-        else:
-            nested = tree.pack_sequence_as(self.get_initial_state(batch), states)
-            outputs, *states = self(
-                sequences, initial_state=nested, mask=mask, training=training
-            )
+        nested = tree.pack_sequence_as(self.get_initial_state(batch), states)
+        steps, length = sequences, ops.shape(sequences)[1]
+        if not sequences.shape[1]:
+            # Keras' loop does not take what has no steps: then it gets a masked one.
+            none_yet = sequences.shape[1] == 0
+            extra = 1 if none_yet else ops.maximum(1 - length, 0)
+            none = ops.zeros((batch, extra, *steps.shape[2:]), steps.dtype)
+            steps = ops.concatenate([steps, none], axis=1)
+            if mask is None:
+                mask = ops.ones((batch, length), "bool")
+            mask = ops.concatenate([mask, ops.zeros((batch, extra), "bool")], axis=1)
+        outputs, *states = self(
+            steps, initial_state=nested, mask=mask, training=training
+        )
+        outputs = outputs[:, :length]
+        mask = None if mask is None else mask[:, :length]
         outputs, last_output = continue_outputs(self.layer, outputs, mask, last_output)
         outputs = ops.cast(outputs, self.layer.compute_dtype)
         returned = (outputs, *states) if self.layer.return_state else outputs

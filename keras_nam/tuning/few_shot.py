@@ -163,6 +163,8 @@ class HyperFewShot(keras_tuner.HyperModel):
         if base_classes is None:
             base_classes = np.unique(labels)
         epochs = (self.epochs if epochs is None else epochs) - initial_epoch
+        callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
+        callbacks.on_train_begin()
         histories = fit_few_shot(
             model,
             images,
@@ -185,8 +187,8 @@ class HyperFewShot(keras_tuner.HyperModel):
         self._compile(model)
         measures.update(self._validate(model, base_classes, *validation_data))
         # The training is over, and this is where a tuner saves the weights.
-        callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
         callbacks.on_epoch_end(initial_epoch + epochs - 1, measures)
+        callbacks.on_train_end(measures)
         return measures
 
     def _validate(self, model, base_classes, images, labels, novel_classes):

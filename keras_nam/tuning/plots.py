@@ -6,6 +6,7 @@ from keras_nam.arguments import check_choice
 from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_optional_string
 from keras_nam.tuning.results import check_results
+from keras_nam.tuning.results import start_place
 from keras_nam.tuning.results import varied_hyperparameters
 from keras_nam.visualization.figures import SEQUENTIAL
 from keras_nam.visualization.figures import color_bar
@@ -65,7 +66,7 @@ def plot_search(results, objective, direction="max", compare=None):
             "Argument `results` must hold a complete trial to plot. Received: "
             f"{len(results)} trials, none of them complete"
         )
-    complete.sort(key=lambda result: result["trial"])
+    complete.sort(key=lambda result: start_place(result["trial"]))
     scores = np.array([result["score"] for result in complete])
     names = varied_hyperparameters(complete)
     count = 1 + (compare is not None) + len(names)

@@ -47,7 +47,8 @@ def search_results(tuner):
 
     def rank(result):
         score = result["score"]
-        return (score is None, 0 if score is None else sign * score, result["trial"])
+        place = start_place(result["trial"])
+        return (score is None, 0 if score is None else sign * score, place)
 
     results = [
         {
@@ -105,6 +106,12 @@ def search_table(results, measures=(), num_columns=5):
     return "\n\n".join(
         _lay_out(results[i : i + num_columns], measures, varied) for i in chunks
     )
+
+
+def start_place(trial):
+    """A key that sorts the ids of trials by when they began."""
+    # Keras Tuner numbers them, with zeros in front that depend on `max_trials`.
+    return (int(trial) if trial.isdigit() else 0, trial)
 
 
 def check_results(results):

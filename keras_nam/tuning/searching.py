@@ -12,6 +12,7 @@ from typing import NamedTuple
 from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_positive
 from keras_nam.optional import keras_tuner
+from keras_nam.tuning.results import start_place
 
 # What `_resume` writes is the state of an oracle as these versions store it.
 KERAS_TUNER = "1.4"
@@ -175,7 +176,9 @@ def _resume(oracle):
     if not oracle.trials:
         oracle.reload()
     # Nothing runs yet, so what has not ended was interrupted, or waits for a retry.
-    trials = dict(sorted(oracle.trials.items()))
+    trials = {
+        name: oracle.trials[name] for name in sorted(oracle.trials, key=start_place)
+    }
     ended = [name for name, trial in trials.items() if trial.status in ENDED]
     state = oracle.get_state()
     state["retry_queue"] = [name for name in reversed(trials) if name not in ended]

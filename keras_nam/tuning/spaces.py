@@ -2,6 +2,8 @@
 
 import contextlib
 
+import numpy as np
+
 from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_list
 from keras_nam.optional import keras_tuner
@@ -87,6 +89,7 @@ def _check_conditions(hp, known):
 
 def _fix(narrowed, hp, value):
     kind = type(hp.default)
+    value = value.item() if isinstance(value, np.generic) else value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:

@@ -1,5 +1,7 @@
 """Rows grow as the curriculum says, and models are compiled once a stage."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras_nam import datasets
 from keras_nam import layers
 from keras_nam import models
 from keras_nam.callbacks import LengthCurriculum
+from keras_nam.callbacks.seen_batches import seen_batches
 
 PAD = 11
 
@@ -20,7 +23,7 @@ def tagger():
 
 def compiled(model, **kwargs):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, **kwargs)
+    model.compile(**{"optimizer": "adam", "loss": loss, **kwargs})
     return model
 
 
@@ -175,6 +178,39 @@ def test_stages_by_steps_also_after_a_restart(steps_per_execution):
 
     assert fit(epochs=2)[-8:] == [11] * 6 + [23] * 2
     assert fit(epochs=3, initial_epoch=2)[-4:] == [23] * 4
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_batches_whose_gradients_are_accumulated_are_counted_one_by_one(policy):
+    keras.config.set_dtype_policy(policy)
+    optimizer = keras.optimizers.SGD(1e-3, gradient_accumulation_steps=4)
+    model = compiled(tagger(), optimizer=optimizer)
+    # In the middle of an epoch, and of an update.
+    curriculum = LengthCurriculum({0: 11, 7: 23}, "step", padding_value=PAD)
+    rows = datasets.load_task("reverse", "train", 50)
+    history = model.fit(
+        curriculum.batches(rows, 10),
+        callbacks=[curriculum],
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+    )
+    assert history.history["length"] == [11, 23, 23]
+    assert seen_batches(model.optimizer) == 15
+
+
+def test_a_copy_governs_the_same_batches():
+    # As Keras Tuner makes one for every trial.
+    rows = datasets.load_task("reverse", "train", 40)
+    curriculum = LengthCurriculum({0: 11, 1: 23}, padding_value=PAD)
+    dataset = curriculum.batches(rows, 20)
+    lengths = []
+    dataset = dataset.map(lambda *row: (shapes_of(lengths, row[0]), *row[1:]))
+    for _ in range(2):
+        del lengths[:]
+        model, copied = compiled(tagger()), copy.deepcopy(curriculum)
+        model.fit(dataset, epochs=2, shuffle=False, callbacks=[copied], verbose=0)
+        assert lengths[-4:] == [11, 11, 23, 23]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,18 @@ def fit(model, x, y=None, stop=None, **kwargs):
     return stop.message, history
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_batches_are_counted_one_by_one(policy):
+    keras.config.set_dtype_policy(policy)
+    x = np.ones((20, 3), "float32")
+    x[13] = np.nan
+    for accumulated, executed in ((4, 1), (None, 5), (3, 4)):
+        optimizer = keras.optimizers.SGD(1e-3, gradient_accumulation_steps=accumulated)
+        model = make(optimizer=optimizer, steps_per_execution=executed)
+        message, _ = fit(model, x, batch_size=1)
+        assert "Batch 13 began it: the inputs of the model" in message
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
 def test_the_first_layer_with_a_bad_output(jit_compile, steps_per_execution):

@@ -13,6 +13,8 @@ import tensorflow as tf
 from processes import Script
 from processes import free_ports
 
+from keras_nam import callbacks
+from keras_nam import datasets
 from keras_nam import distribution
 
 pytestmark = pytest.mark.xdist_group("multi_worker")
@@ -141,6 +143,116 @@ def fit(folder, make_model=None, make_dataset=None, **kwargs):
     )
 
 
+def line(**kwargs):
+    """A function that makes a model which draws a line through points."""
+
+    def make():
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(**{"optimizer": "sgd", "loss": "mse", **kwargs})
+        return model
+
+    return make
+
+
+def assert_same_weights(model, expected):
+    pairs = zip(model.get_weights(), expected.get_weights(), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def points(bad=None):
+    x = np.linspace(-1, 1, 10, dtype="float32")[:, None]
+    inputs = x.copy()
+    if bad is not None:
+        inputs[bad] = np.nan
+    dataset = tf.data.Dataset.from_tensor_slices((inputs, 3 * x))
+    return dataset.batch(2, drop_remainder=True)
+
+
+def test_averages_of_weights_take_their_place_as_in_fit(tmp_path):
+    def make():
+        optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+        return line(optimizer=optimizer)()
+
+    expected = make()
+    expected.fit(points(), epochs=2, verbose=0)
+    # The second time, all is done.
+    for _ in range(2):
+        model, _ = fit(tmp_path, make, lambda epoch: points(), epochs=2)
+        assert_same_weights(model, expected)
+
+
+def test_a_loss_that_is_not_finite_is_explained_and_not_kept(tmp_path):
+    stop = callbacks.StopOnNaN()
+
+    def broken(epoch):
+        return points(bad=7 if epoch == 1 else None)
+
+    arguments = {"epochs": 3, "steps_per_checkpoint": 1, "callbacks": [stop]}
+    fit(tmp_path, line(), broken, **arguments)
+    assert "Batch 3 began it: the inputs of the model" in stop.message
+    # The same command goes on before it.
+    model, history = fit(tmp_path, line(), lambda epoch: points(), **arguments)
+    assert history.epoch == [1, 2]
+    expected = line()()
+    expected.fit(points(), epochs=3, verbose=0)
+    assert_same_weights(model, expected)
+
+
+def test_training_that_a_callback_stops_goes_on_at_its_step(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    def fit_epoch(*callbacks):
+        arguments = {"epochs": 1, "callbacks": list(callbacks)}
+        return fit(tmp_path, line(), lambda epoch: [points()][epoch], **arguments)
+
+    fit_epoch(Stop())
+    model, history = fit_epoch()
+    assert history.epoch == [0]
+    expected = line()()
+    expected.fit(points(), verbose=0)
+    assert_same_weights(model, expected)
+    # What is done needs no data of a further epoch.
+    assert fit_epoch()[1].epoch == []
+
+
+def test_a_curriculum_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    lengths = []
+
+    class Note(keras.callbacks.Callback):
+        def __init__(self, kill):
+            super().__init__()
+            self.kill = kill
+
+        def on_train_batch_end(self, batch, logs=None):
+            lengths.append(curriculum.length)
+            if batch == self.kill:
+                raise KeyboardInterrupt
+
+    def fit_steps(kill=None):
+        nonlocal curriculum
+        curriculum = callbacks.LengthCurriculum({0: 5, 3: 9}, "step", padding_value=11)
+        size = tf.data.experimental.assert_cardinality(4)
+        batches = curriculum.batches(rows, 8, shuffle=False).apply(size)
+        fit(
+            tmp_path,
+            make_dataset=lambda epoch: batches,
+            steps_per_checkpoint=1,
+            callbacks=[curriculum, Note(kill)],
+        )
+
+    rows = datasets.load_task("reverse", "train", 32, min_digits=1, max_digits=3)
+    curriculum = None
+    with pytest.raises(KeyboardInterrupt):
+        fit_steps(kill=1)
+    # Batch 1 was not saved.
+    fit_steps()
+    assert lengths == [5, 5, 5, 5, 9]
+
+
 def test_bad_arguments(tmp_path, monkeypatch):
     def batches(*sizes):
         x = np.ones((6, 3), "int32")
@@ -155,6 +267,13 @@ def test_bad_arguments(tmp_path, monkeypatch):
         fit(tmp_path, make_dataset=lambda epoch: batches(4))
     with pytest.raises(ValueError, match="known number of batches"):
         fit(tmp_path, make_dataset=lambda epoch: batches(4, True).repeat())
+    fit(tmp_path / "line", line(), lambda epoch: points())
+    for other in (
+        (line(optimizer="adam"), lambda epoch: points()),
+        (multi_worker_run.make_model, multi_worker_run.make_dataset),
+    ):
+        with pytest.raises(ValueError, match="of this model and its optimizer"):
+            fit(tmp_path / "line", *other)
     with pytest.raises(ValueError, match="built and compiled"):
         fit(tmp_path, make_model=lambda: keras.Sequential([keras.Input((3,))]))
     for config in ("{", '{"cluster": {}}', '{"cluster": {"ps": ["a:1"]}, "task": 3}'):

@@ -209,6 +209,39 @@ def test_heads_are_as_sharp_as_asked_for(monkeypatch, batches, steps, accumulate
     assert np.prod(factors) == pytest.approx(4)
 
 
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+def test_training_that_was_killed_goes_on_with_its_sharpness(
+    monkeypatch, tmp_path, save_freq
+):
+    monkeypatch.setattr("keras_nam.callbacks.sharpen_heads.PERIOD", 1)
+    x, y = np.zeros((4, 3, 2), "float32"), np.zeros((4, 4), "float32")
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.epoch, batch) == (1, 2):
+                raise KeyboardInterrupt
+
+    def fit(*callbacks):
+        layer = layers.NAMTM(4, 2, tape_length=3)
+        model = keras.Sequential([keras.Input((3, 2)), layer])
+        # What is learned is nothing, what is left is what was multiplied.
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        layer.cell.action_dense.kernel.assign(
+            ops.ones_like(layer.cell.action_dense.kernel)
+        )
+        backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=save_freq)
+        callbacks = [SharpenHeads(4, steps=8), backup, *callbacks]
+        model.fit(x, y, batch_size=1, epochs=2, callbacks=callbacks, verbose=0)
+        return ops.convert_to_numpy(layer.cell.action_dense.kernel).max()
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Kill())
+    assert fit() == pytest.approx(4)
+
+
 @pytest.mark.parametrize("flags", [{}, {"use_jump": False}, {"use_gates": False}])
 def test_scaled_weights_are_as_a_sharp_machine(flags):
     sharp, scaled = machine(3.0, **flags), machine(**flags)

@@ -254,6 +254,24 @@ def test_a_stream_ends_with_the_table_of_positions():
 
 
 @needs_tensorflow
+@pytest.mark.parametrize("mask_token", [None, 8])
+def test_a_piece_without_steps_changes_nothing(mask_token):
+    import tensorflow as tf
+
+    model = build(CORES["lstm"], mask_token)
+    stream = StreamingModel(model)
+    state = stream.initial_state(3)
+    pieces = tf.TensorSpec((3, None), "int32")
+    step = tf.function(stream).get_concrete_function(pieces, state)
+    outputs = []
+    for start, end in ((0, 0), (0, 9), (9, 9), (9, LENGTH)):
+        piece, state = step(PADDED[:, start:end], state)
+        outputs.append(piece)
+    assert outputs[0].shape[:2] == (3, 0)
+    np.testing.assert_allclose(ops.concatenate(outputs, 1), model(PADDED), atol=1e-5)
+
+
+@needs_tensorflow
 def test_exported_model_steps_without_this_package(tmp_path):
     model = build(chain(*(CORES[core] for core in ("nam", "lstm", "table"))))
     np.savez(tmp_path / "expected.npz", tokens=TOKENS, outputs=model(TOKENS))

@@ -1,5 +1,6 @@
 """The search space of few-shot classifiers."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -85,7 +86,10 @@ def test_search_keeps_the_best_weights(space, data, tmp_path, tuner_class):
         directory=tmp_path,
         **settings[tuner_class],
     )
-    outcome = tuning.search(tuner, **data, verbose=0)
+    # A callback that begins and ends with the training.
+    logger = keras.callbacks.CSVLogger(tmp_path / "measures.csv")
+    outcome = tuning.search(tuner, **data, callbacks=[logger], verbose=0)
+    assert "val_novel_accuracy" in (tmp_path / "measures.csv").read_text()
     assert outcome.complete
     assert outcome.completed >= 1
     best = tuning.search_results(tuner)[0]

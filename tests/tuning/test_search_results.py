@@ -74,6 +74,16 @@ def test_plot():
     assert lowest.get_ydata().tolist() == [0.25, 0.25, 0.25]
 
 
+def test_trials_are_in_order_however_their_ids_are_padded():
+    pytest.importorskip("matplotlib")
+    # As Keras Tuner names them in a search that was extended from 3 to 12 trials.
+    results = [result(trial, 0.5, rate=0.1) for trial in ("10", "2", "03", "0", "11")]
+    for place, each in enumerate(results):
+        each["score"] = float(place)
+    points = tuning.plot_search(results, "score").axes[0].collections[0]
+    assert points.get_offsets()[:, 1].tolist() == [3, 1, 2, 0, 4]
+
+
 def test_what_cannot_be_plotted():
     with pytest.raises(ValueError, match="1 trials, none of them complete"):
         tuning.plot_search(RESULTS[3:], "val_accuracy")

@@ -295,6 +295,8 @@ def test_narrowed_spaces():
     hp = tuning.narrow_space(space, [], {"tape": "fixed", "tape_length": 16})
     assert hp.values == {"tape": "fixed", "tape_length": 16}
     assert tuning.narrow_space(space, [], {"dropout": 0}).values == {"dropout": 0.0}
+    fixed = {"width": np.int64(32), "dropout": np.float64(0.2)}
+    assert tuning.narrow_space(space, [], fixed).values == {"width": 32, "dropout": 0.2}
     for tune, fixed, message in (
         (["widht"], None, "widht"),
         (["width"], {"width": 8}, "searched or fixed"),
