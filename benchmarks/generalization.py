@@ -6,11 +6,17 @@
     python -m benchmarks.generalization --out benchmarks/cells --table
 
 All models of a task have about the same number of parameters, the same rows in the same
-order, and the same number of steps, those of the task's recipe; `--preset paper` takes
-the recipe, the budget and the machine of the papers. The machine of a recipe is a
-NAM-TM, but for associative recall, where it is a NAM behind a convolution, and the
-convolution stands in front of all models. Where a model has heads, their sharpness is
-chosen on the split `"ood"`, and both are reported. Nothing is chosen on longer rows.
+order, and the same number of steps, those of the task's recipe. Its machine is a NAM-TM
+or, for associative recall, a NAM behind a convolution. What stands in front of it
+stands in front of all models: embeddings of the same size, the convolution if there is
+one, and a normalisation. Where a model has heads, their sharpness is chosen on the
+split `"ood"`, and both are reported. Nothing is chosen on longer rows. Rows with more
+steps than the memory of a DNC or an NTM has cells are measured with as many cells as
+they have steps, which changes no weight.
+
+`--preset paper` takes the recipe, the budget and the sizes of the papers: some models
+have more parameters than others, and the machine of every task is a NAM-TM. In the
+papers' code the same 51,200 rows come in every epoch; here all rows are new.
 
 Every cell, a model with a seed on a task, runs in a process of its own and is kept in
 `--out`: what is there is not run again, so that the command goes on where it was ended.
@@ -24,7 +30,6 @@ import functools
 import itertools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +42,7 @@ sys.path.insert(0, str(EXAMPLES))
 import numpy as np  # noqa: E402
 from finished_runs import finished_run  # noqa: E402
 from finished_runs import kept_run  # noqa: E402
+from finished_runs import run_process  # noqa: E402
 
 TASKS = (
     "reverse",
@@ -63,7 +69,22 @@ LONGER = {4: (128, 16), 8: (64, 8)}
 GROUPS = ("ID", "OOD", "far", "4x", "8x")
 
 
-def core_of(name, width):
+# Of the size "medium", which has 512, 8 heads and 8 layers; the papers have no NTM, NAM
+# and ALiBi, which are as the DNC, the LSAM and the Transformer.
+PAPER_WIDTHS = {
+    "namtm": 1024,
+    "lsam": 1024,
+    "nam": 1024,
+    "lstm": 1448,
+    "dnc": 1024,
+    "ntm": 1024,
+    "stack_rnn": 2048,
+    "universal": 1536,
+    "alibi": 512,
+}
+
+
+def core_of(name, width, paper=False):
     """The layers of a tagger of that width, between embedding and logits."""
     import keras
 
@@ -72,6 +93,7 @@ def core_of(name, width):
     from keras_nam.models.recipes import MODEL
 
     sequences = {"return_sequences": True}
+    few, some = (8, 8) if paper else (2, 4)
     make = {
         "namtm": lambda: layers.NAMTM(
             width,
@@ -81,17 +103,17 @@ def core_of(name, width):
             **sequences,
         ),
         "lsam": lambda: keras.layers.Bidirectional(
-            layers.LSAM(width // 2, num_heads=2, **sequences)
+            layers.LSAM(width // 2, num_heads=few, **sequences)
         ),
-        "nam": lambda: layers.NAM(width, num_heads=4, **sequences),
+        "nam": lambda: layers.NAM(width, num_heads=some, **sequences),
         "lstm": lambda: keras.layers.Bidirectional(
             keras.layers.LSTM(width // 2, **sequences)
         ),
         "dnc": lambda: baselines.DNC(
             width,
-            memory_size=64,
-            word_size=width // 4,
-            num_read_heads=2,
+            memory_size=32 if paper else 64,
+            word_size=width // some,
+            num_read_heads=few,
             controller_units=width,
             use_masking=True,
             use_deallocation=True,
@@ -100,19 +122,21 @@ def core_of(name, width):
         ),
         "ntm": lambda: baselines.NTM(
             width,
-            memory_size=128,
-            word_size=width // 4,
-            num_read_heads=2,
+            memory_size=32 if paper else 128,
+            word_size=width // some,
+            num_read_heads=few,
             num_write_heads=1,
             controller_units=width,
             **sequences,
         ),
-        "stack_rnn": lambda: baselines.StackRNN(width, num_stacks=8, **sequences),
+        "stack_rnn": lambda: baselines.StackRNN(
+            width, num_stacks=width // 8 if paper else 8, **sequences
+        ),
         "universal": lambda: baselines.UniversalTransformerEncoder(
-            4, 4, 4 * width, dropout=0.1
+            8 if paper else 4, some, 4 * width, dropout=0.1
         ),
         "alibi": lambda: baselines.TransformerEncoder(
-            2, 4, 4 * width, positions="alibi", dropout=0.1
+            8 if paper else 2, some, 4 * width, positions="alibi", dropout=0.1
         ),
     }[name]
     if name in ("lstm", "nam", "stack_rnn"):
@@ -120,32 +144,63 @@ def core_of(name, width):
     return [make()]
 
 
-def build_model(name, recipe):
-    """The machine of a recipe, or another model with about as many parameters."""
+def build_model(name, recipe, paper=False):
+    """The machine of a recipe, or another model.
+
+    That has about as many parameters or, with `paper`, the size that it has there.
+    """
     import keras
 
     from keras_nam import models
     from keras_nam.models.recipes import build_machine
 
     arguments = recipe.model_arguments()
-    machine = build_machine(**arguments)
     if name == recipe.machine:
-        return machine
-    wanted, tokens = machine.count_params(), arguments["vocabulary_size"]
+        return build_machine(**arguments)
+    tokens = arguments["vocabulary_size"]
 
     @functools.cache
     def build(width):
-        core = core_of(name, width)
+        core, embeddings = [], keras.initializers.RandomNormal(stddev=1.0)
         if recipe.machine == "nam":
-            core.insert(0, keras.layers.Conv1D(width, 2, padding="causal"))
-        return models.token_tagger(core, tokens, width, dropout=0.1)
+            # As orthogonal as in `build_machine`, and in as many dimensions.
+            convolution = keras.layers.Conv1D(
+                2 * width, 2, padding="causal", kernel_initializer="orthogonal"
+            )
+            core = [convolution]
+            embeddings = keras.initializers.Orthogonal(gain=width**0.5)
+        return models.token_tagger(
+            [*core, keras.layers.LayerNormalization(), *core_of(name, width, paper)],
+            tokens,
+            width,
+            dropout=0.1,
+            embeddings_initializer=embeddings,
+        )
 
+    if paper:
+        return build(PAPER_WIDTHS[name])
     # The number of parameters grows with the square of the width.
-    width = 64
+    width, wanted = 64, build_machine(**arguments).count_params()
     for _ in range(4):
         factor = (wanted / build(width).count_params()) ** 0.5
         width = max(16, 8 * round(width * factor / 8))
     return build(width)
+
+
+def with_cells(model, count):
+    """The model with at least so many cells in the memory of a DNC or an NTM."""
+    import keras
+
+    def clone(layer):
+        config = layer.get_config()
+        if config.get("memory_size", count) < count:
+            config["memory_size"] = count
+        return type(layer).from_config(config)
+
+    larger = keras.models.clone_model(model, clone_function=clone)
+    larger.set_weights(model.get_weights())
+    larger.compile(jit_compile=False)
+    return larger
 
 
 def run_cell(task, name, seed, published, steps):
@@ -162,7 +217,7 @@ def run_cell(task, name, seed, published, steps):
 
     recipe = recipe_of(task, published)
     keras.utils.set_random_seed(seed)
-    model = build_model(name, recipe)
+    model = build_model(name, recipe, paper=published)
     recipe = recipe._replace(steps=steps or recipe.steps)
     seconds = train(model, task, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.
@@ -170,14 +225,15 @@ def run_cell(task, name, seed, published, steps):
     machines = {"": model}
     if name in WITH_HEADS:
         rows = load_rows(task, ROWS, seed, **rows_of(task, "ood"))
-        sharpness = models.choose_sharpness(model, *rows)
+        fitting = with_cells(model, rows[0].shape[1])
+        sharpness = models.choose_sharpness(fitting, *rows)
         machines[f"sharpness {sharpness:g}"] = models.with_sharpness(model, sharpness)
 
     return {
         "parameters": model.count_params(),
         "seconds": round(seconds, 1),
         "accuracy": {
-            label: evaluate(machine, task, seed, LONGER)
+            label: evaluate(machine, task, seed, LONGER, with_cells)
             for label, machine in machines.items()
         },
     }
@@ -189,7 +245,7 @@ def start_cell(cell):
         record = Path(folder) / "cell.json"
         command = [sys.executable, "-m", "benchmarks.generalization"]
         command += ["--cell", json.dumps(cell), "--out", str(record)]
-        subprocess.run(command, cwd=EXAMPLES.parent, check=True)
+        run_process(command, cwd=EXAMPLES.parent)
         return json.loads(record.read_text())
 
 
@@ -260,6 +316,8 @@ def parse_arguments(given=None):
     parser.add_argument("--table", action="store_true", help="only what is kept")
     parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args(given)
+    if min(arguments.seeds) < 0:
+        parser.error(f"--seeds must not be negative, not {arguments.seeds}")
     if arguments.steps is not None and arguments.steps < 1:
         parser.error(f"--steps must be a positive integer, not {arguments.steps}")
     return arguments

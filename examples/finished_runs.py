@@ -1,16 +1,23 @@
 """Runs of the examples whose results are kept, so that a table can be broken off."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+
+def run_process(command, **arguments):
+    """Runs a command, which ends with this process if that is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    return subprocess.run(command, check=True, **arguments)
 
 
 def start_example(name, arguments):
     """What an example prints, run in a process of its own."""
     script = Path(__file__).with_name(f"{name}.py")
     command = [sys.executable, str(script), *map(str, arguments)]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return run_process(command, stdout=subprocess.PIPE, text=True).stdout
 
 
 def grouped(results, settings):

@@ -79,6 +79,21 @@ def build_model(name, recipe):
     return models.token_tagger(layer, tokens, width, name="nam")
 
 
+class AdamL2(keras.optimizers.Adam):
+    """Adam that adds a share of each weight to its gradient, once this is clipped."""
+
+    def __init__(self, *args, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        gradient = gradient + self.l2 * variable
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
 def train(model, task, recipe, seed, jit_compile, callbacks=()):
     """Fits the model on the lengths of training; returns the seconds that it took."""
     steps = recipe.steps
@@ -90,7 +105,9 @@ def train(model, task, recipe, seed, jit_compile, callbacks=()):
             recipe.learning_rate, DECAY_STEPS, 0.98, staircase=True
         )
     model.compile(
-        keras.optimizers.Adam(schedule, global_clipnorm=recipe.clip),
+        AdamL2(schedule, global_clipnorm=recipe.clip, l2=recipe.l2)
+        if recipe.l2
+        else keras.optimizers.Adam(schedule, global_clipnorm=recipe.clip),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
         jit_compile=jit_compile,
@@ -174,15 +191,21 @@ def learn(name, task, recipe, seed, jit_compile):
     return *best, curves, seconds
 
 
-def evaluate(model, task, seed, longer=LONGER):
-    """Sequence accuracy on the answer, by the lengths of the problems."""
-    accuracies = {
-        group: accuracy(model, load_rows(task, ROWS, seed, **rows_of(task, split)), 64)
-        for group, split in SPLITS.items()
+def evaluate(model, task, seed, longer=LONGER, for_steps=lambda model, steps: model):
+    """Sequence accuracy on the answer, by the lengths of the problems.
+
+    `for_steps` makes of the model the one for rows of that many steps.
+    """
+    groups = {
+        group: (ROWS, 64, rows_of(task, split)) for group, split in SPLITS.items()
     }
     for factor, (count, batch_size) in longer.items():
-        rows = load_rows(task, count, seed, **rows_of(task, "far", factor))
-        accuracies[f"{factor}x"] = accuracy(model, rows, batch_size)
+        groups[f"{factor}x"] = count, batch_size, rows_of(task, "far", factor)
+    accuracies = {}
+    for group, (count, batch_size, settings) in groups.items():
+        rows = load_rows(task, count, seed, **settings)
+        fitting = for_steps(model, rows[0].shape[1])
+        accuracies[group] = accuracy(fitting, rows, batch_size)
     return accuracies
 
 

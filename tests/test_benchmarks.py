@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import benchmarks.cases
@@ -170,6 +171,34 @@ def test_models_have_about_as_many_parameters(task):
         for name in generalization.MODELS
     )
     assert all(0.8 < count / wanted < 1.2 for count in counts)
+
+
+def test_the_papers_models_have_their_sizes():
+    def core(name):
+        width = generalization.PAPER_WIDTHS[name]
+        return generalization.core_of(name, width, paper=True)
+
+    (dnc,) = core("dnc")
+    cell = dnc.cell
+    assert (cell.units, cell.memory_size, cell.word_size) == (1024, 32, 128)
+    assert cell.num_read_heads == 8
+    stacks, _ = core("stack_rnn")
+    assert (stacks.cell.units, stacks.cell.num_stacks) == (2048, 256)
+    machine = recipe_of("reverse", published=True).model_arguments()
+    assert (machine["width"], machine["num_tapes"]) == (1024, 8)
+
+
+def test_memories_have_a_cell_for_every_step():
+    tokens = np.random.default_rng(0).integers(0, 10, (2, 9))
+    for name in ("dnc", "ntm"):
+        model = generalization.build_model(name, recipe_of("reverse"))
+        larger = generalization.with_cells(model, 200)
+        sizes = [x.cell.memory_size for x in larger.layers if hasattr(x, "cell")]
+        assert sizes == [200]
+        same = generalization.with_cells(larger, 50)
+        np.testing.assert_allclose(same(tokens), larger(tokens), atol=1e-6)
+        for ours, theirs in zip(model.weights, larger.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("published", [False, True])
