@@ -7,12 +7,13 @@
 
 All models of a task have about the same number of parameters, the same rows in the same
 order, and the same number of steps, those of the task's recipe. Its machine is a NAM-TM
-or, for associative recall, a NAM behind a convolution. What stands in front of it
-stands in front of all models: embeddings of the same size, the convolution if there is
-one, and a normalisation. Where a model has heads, their sharpness is chosen on the
-split `"ood"`, and both are reported. Nothing is chosen on longer rows. Rows with more
-steps than the memory of a DNC or an NTM has cells are measured with as many cells as
-they have steps, which changes no weight.
+or, for associative recall, a NAM behind a convolution, which stands in front of all
+models. Each of the others has what suits it best around it, as found with reverse:
+`--around plain` gives all of them small embeddings and nothing else, `front` large ones
+that are normalised, `both` a normalisation behind the model as well. Where a model has
+heads, their sharpness is chosen on the split `"ood"`, and both are reported. Nothing is
+chosen on longer rows. Rows with more steps than the memory of a DNC or an NTM has cells
+are measured with as many cells as they have steps, which changes no weight.
 
 `--preset paper` takes the recipe, the budget and the sizes of the papers: some models
 have more parameters than others, and the machine of every task is a NAM-TM. In the
@@ -63,6 +64,18 @@ MODELS = (
     "universal",
     "alibi",
 )
+# What stands around a model if nothing else is said, and it is not the recipe's own.
+AROUND = {
+    "namtm": "both",
+    "lsam": "front",
+    "nam": "front",
+    "lstm": "front",
+    "dnc": "front",
+    "ntm": "both",
+    "stack_rnn": "front",
+    "universal": "plain",
+    "alibi": "plain",
+}
 WITH_HEADS = ("namtm", "dnc", "ntm")
 # Lengths that are so many times the longest ones of training.
 LONGER = {4: (128, 16), 8: (64, 8)}
@@ -144,10 +157,11 @@ def core_of(name, width, paper=False):
     return [make()]
 
 
-def build_model(name, recipe, paper=False):
+def build_model(name, recipe, around=None, paper=False):
     """The machine of a recipe, or another model.
 
     That has about as many parameters or, with `paper`, the size that it has there.
+    `around` is one of the values of `AROUND`.
     """
     import keras
 
@@ -161,16 +175,23 @@ def build_model(name, recipe, paper=False):
 
     @functools.cache
     def build(width):
-        core, embeddings = [], keras.initializers.RandomNormal(stddev=1.0)
+        place = around or AROUND[name]
+        core = core_of(name, width, paper)
+        embeddings = "uniform"
+        if place != "plain":
+            core.insert(0, keras.layers.LayerNormalization())
+            embeddings = keras.initializers.RandomNormal(stddev=1.0)
+        if place == "both":
+            core.append(keras.layers.LayerNormalization())
         if recipe.machine == "nam":
             # As orthogonal as in `build_machine`, and in as many dimensions.
             convolution = keras.layers.Conv1D(
                 2 * width, 2, padding="causal", kernel_initializer="orthogonal"
             )
-            core = [convolution]
+            core.insert(0, convolution)
             embeddings = keras.initializers.Orthogonal(gain=width**0.5)
         return models.token_tagger(
-            [*core, keras.layers.LayerNormalization(), *core_of(name, width, paper)],
+            core,
             tokens,
             width,
             dropout=0.1,
@@ -203,7 +224,7 @@ def with_cells(model, count):
     return larger
 
 
-def run_cell(task, name, seed, published, steps):
+def run_cell(task, name, seed, published, steps, around):
     """Trains and measures one model, and returns what is kept of it."""
     import keras
     from length_generalization import ROWS
@@ -217,7 +238,7 @@ def run_cell(task, name, seed, published, steps):
 
     recipe = recipe_of(task, published)
     keras.utils.set_random_seed(seed)
-    model = build_model(name, recipe, paper=published)
+    model = build_model(name, recipe, around, paper=published)
     recipe = recipe._replace(steps=steps or recipe.steps)
     seconds = train(model, task, recipe, seed, True)
     # Every length is a new shape, which is not worth compiling for one pass.
@@ -312,6 +333,11 @@ def parse_arguments(given=None):
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="default: those of the recipe")
+    parser.add_argument(
+        "--around",
+        choices=["plain", "front", "both"],
+        help="default: what suits each model",
+    )
     parser.add_argument("--out", type=Path, default=Path("results/generalization"))
     parser.add_argument("--table", action="store_true", help="only what is kept")
     parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
@@ -337,6 +363,7 @@ def run_cells(arguments, folder):
                 "seed": seed,
                 "published": arguments.preset == "paper",
                 "steps": arguments.steps,
+                "around": arguments.around or AROUND[name],
             }
             file = folder / f"{task}-{name}-{seed}.json"
             settings = [f"{key}={value}" for key, value in cell.items()]
@@ -353,9 +380,12 @@ def main():
     if arguments.cell is not None:
         arguments.out.write_text(json.dumps(run_cell(**arguments.cell)))
         return
-    folder = arguments.out / arguments.preset
+    parts = [arguments.preset]
     if arguments.steps is not None:
-        folder = folder.with_name(f"{folder.name}-{arguments.steps}-steps")
+        parts.append(f"{arguments.steps}-steps")
+    if arguments.around is not None:
+        parts.append(arguments.around)
+    folder = arguments.out / "-".join(parts)
     results = run_cells(arguments, folder)
     if not results:
         raise SystemExit(f"{folder} has none of these cells.")

@@ -147,7 +147,8 @@ class StreamingModel:
 
         Args:
             inputs: What the model takes, for any number of time steps.
-            state: Dictionary of tensors, from `initial_state` or the piece before.
+            state: Dictionary of tensors, or arrays that they were stored as, from
+                `initial_state` or the piece before.
 
         Returns:
             `(outputs, state)`: what the model returns for these time steps, and the
@@ -167,6 +168,7 @@ class StreamingModel:
                 "Argument `state` must be a dictionary, from `initial_state` or the "
                 f"piece before, with {wanted}. Received: state={state!r:.200}"
             )
+        state = {name: as_tensor(name, x) for name, x in state.items()}
         results = self.step_model({**inputs, **state})
         outputs = tree.pack_sequence_as(
             self.model.output, [results[name] for name in self._output_names()]

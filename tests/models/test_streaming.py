@@ -216,8 +216,14 @@ def test_a_model_of_one_length_takes_pieces_of_any():
     inputs = keras.Input((LENGTH, 4))
     model = keras.Model(inputs, keras.layers.GRU(3, unroll=True)(inputs))
     x = np.random.default_rng(0).normal(size=(2, LENGTH, 4)).astype("float32")
-    outputs, _ = feed(StreamingModel(model), x, [0, 7, LENGTH])
+    stream = StreamingModel(model)
+    outputs, _ = feed(stream, x, [0, 7, LENGTH])
     np.testing.assert_allclose(outputs[0], model(x), atol=1e-6)
+    # States that were stored as arrays.
+    _, state = stream(x[:, :7], stream.initial_state(2))
+    state = {name: np.asarray(value) for name, value in state.items()}
+    outputs, _ = stream(x[:, 7:], state)
+    np.testing.assert_allclose(outputs, model(x), atol=1e-6)
 
 
 def test_two_threads_share_a_model_whose_layers_stay_as_they_are(monkeypatch):
