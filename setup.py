@@ -25,12 +25,12 @@ EXTRAS = {
     # The server of the examples. Older releases of aiohttp have known holes.
     "serve": ["aiohttp>=3.14.5", "msgspec>=0.20", "orjson>=3.11"],
 }
+EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
 EXTRAS["test"] = sorted(
-    {requirement for extra in EXTRAS.values() for requirement in extra}
+    {*EXTRAS["all"]}
     # The other backend of Keras that the tests run on.
     | {"hypothesis", "jax", "pytest>=8", "pytest-timeout", "pytest-xdist", "ruff"}
 )
-EXTRAS["all"] = sorted({r for extra in EXTRAS.values() for r in extra})
 # What `make docs` builds the pages with, runs their tutorials, and tests both.
 EXTRAS["docs"] = sorted(
     {*EXTRAS["images"], *EXTRAS["plots"], *EXTRAS["tuner"]}

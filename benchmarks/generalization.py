@@ -67,11 +67,11 @@ MODELS = (
 # What stands around a model if nothing else is said, and it is not the recipe's own.
 AROUND = {
     "namtm": "both",
-    "lsam": "front",
-    "nam": "front",
+    "lsam": "plain",
+    "nam": "both",
     "lstm": "front",
     "dnc": "front",
-    "ntm": "both",
+    "ntm": "plain",
     "stack_rnn": "front",
     "universal": "plain",
     "alibi": "plain",

@@ -84,25 +84,22 @@ def _jax_step(function, inputs, variables, jit_compile, backward):
     return step
 
 
-def layer_step(layer, shape, jit_compile=False, backward=True, seed=0):
+def layer_step(layer, shape, jit_compile=False):
     """A step of a Keras layer on normal inputs of `shape`."""
-    inputs = keras.random.normal(shape, seed=seed)
+    inputs = keras.random.normal(shape, seed=0)
     if not layer.built:
         layer.build((None, None, shape[-1]))
-    return keras_step(layer, inputs, layer.trainable_variables, jit_compile, backward)
+    return keras_step(layer, inputs, layer.trainable_variables, jit_compile)
 
 
-def torch_step(module, *inputs, backward=True):
+def torch_step(module, *inputs):
     """The same of a PyTorch module, on numpy arrays."""
     import torch
 
-    inputs = [torch.tensor(x, requires_grad=backward) for x in inputs]
+    inputs = [torch.tensor(x, requires_grad=True) for x in inputs]
     parameters = list(module.parameters()) if hasattr(module, "parameters") else []
 
     def step():
-        if not backward:
-            with torch.no_grad():
-                return module(*inputs).square().mean().item()
         loss = module(*inputs).square().mean()
         torch.autograd.grad(loss, [*inputs, *parameters], allow_unused=True)
         return loss.item()

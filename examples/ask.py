@@ -4,7 +4,7 @@
     python examples/ask.py reverse 31415926535
     python examples/ask.py reduction 3001040500926000535897
 
-A question may be of any length.
+A question may have 2,000 digits with most tasks.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python examples/playground.py --port 8000
 
-The page needs no network but this server: a question of any length, the answer, and, of
-machines with tapes and questions that are not too long, the heads moving over the tapes
-step by step. What it needs is in `pip install "keras-nam[serve]"`.
+The page needs no network but this server: a question of up to 2,000 digits, the answer,
+and, of machines with tapes and questions that are not too long, the heads moving over
+the tapes step by step. What it needs is in `pip install "keras-nam[serve]"`.
 
     GET /            the page
     GET /presets     {"copy": {"question": "31415", "help": "..."}, ...}

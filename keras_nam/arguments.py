@@ -260,6 +260,12 @@ def check_path(name, value):
     return Path(value).expanduser()
 
 
+def check_destination(name, value):
+    """Returns where to write to as a string, which may be a URL."""
+    check_path(name, value)
+    return os.path.expanduser(value)
+
+
 def check_cells(shape, **received):
     """Raises a `ValueError` if an array of such a shape has more cells than fit."""
     if math.prod(max(1, size) for size in shape) > LARGEST:

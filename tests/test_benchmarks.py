@@ -139,6 +139,29 @@ def test_the_table_of_generalization_is_that_of_the_kept_cells(tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 
+def test_what_stands_around_models_is_the_best_of_the_kept_cells():
+    root = Path(__file__).parent.parent
+    page = (root / "docs" / "algorithms.md").read_text()
+    found = {}
+    for around in ("plain", "front", "both"):
+        arguments = ["--tasks", "reverse", "--seeds", "0", "--around", around]
+        arguments = generalization.parse_arguments([*arguments, "--table"])
+        folder = root / "benchmarks" / "cells" / f"laptop-{around}"
+        for (_, name), (cell,) in generalization.run_cells(arguments, folder).items():
+            found.setdefault(name, {})[around] = cell["accuracy"][""]
+    assert set(found) == set(generalization.MODELS) - {"namtm"}
+    for name, cells in found.items():
+        shown = [
+            ", ".join(f"{100 * cells[around][x]:.1f}" for x in ("ID", "OOD", "4x"))
+            if around in cells
+            else ""
+            for around in ("plain", "front", "both")
+        ]
+        assert f"| {name} | {' | '.join(shown)} |" in page
+        best = max(cells, key=lambda around: [cells[around][x] for x in ("OOD", "ID")])
+        assert generalization.AROUND[name] == best
+
+
 def test_a_table_has_the_cells_that_were_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(
         generalization,

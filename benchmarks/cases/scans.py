@@ -56,7 +56,7 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
             found, _ = memory_scan(**arguments)
             np.testing.assert_allclose(found, np.stack(outputs, 1), atol=1e-5)
             try:
-                theirs = fla(member)(
+                theirs = flash_linear_attention.family_reference(member)(
                     *_tensors(_family_arrays(2, 64, heads, dim).values())
                 )
             except (ImportError, KeyError):
@@ -65,9 +65,6 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
                 **_arguments(member, _family_arrays(2, 64, heads, dim))
             )
             np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
-
-    def fla(member):
-        return flash_linear_attention.family_reference(member)
 
     def step(member, jit_compile):
         arrays = _family_arrays(batch, length, heads, dim)
@@ -88,7 +85,7 @@ def scan_family(batch=4, length=1024, heads=4, dim=32):
     arrays = _family_arrays(batch, length, heads, dim)
     for member in flash_linear_attention.FAMILY:
         contenders[f"fla {member}"] = lambda member=member: torch_step(
-            fla(member), *arrays.values()
+            flash_linear_attention.family_reference(member), *arrays.values()
         )
     return Case(check, contenders)
 

@@ -14,7 +14,10 @@ class ALiBiAttention(PositionAwareAttention):
     Head `n` of `num_heads`, counted from 1, adds `-2^{-8n / num_heads} |t - s|` to the
     score of position `s` for position `t`. Masked steps between them count.
 
-    Args: see `PositionAwareAttention`.
+    Args:
+        **kwargs: `num_heads`, `key_dim`, `dropout`, `use_bias`,
+            `kernel_initializer` and `bias_initializer` as of
+            `keras.layers.MultiHeadAttention`.
 
     Example:
 

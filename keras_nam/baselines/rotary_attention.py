@@ -24,7 +24,9 @@ class RotaryAttention(PositionAwareAttention):
     fed piece by piece, see `keras_nam.models.StreamingModel`, keeps the keys and values
     of the last `window - 1` valid steps, however long the past is.
 
-    All other arguments are those of `PositionAwareAttention`; `key_dim` must be even.
+    All other arguments, `num_heads`, `key_dim`, `dropout`, `use_bias`,
+    `kernel_initializer` and `bias_initializer` as of
+    `keras.layers.MultiHeadAttention`; `key_dim` must be even.
 
     Args:
         window: Integer of at least 2, how many steps a position sees, its own and those

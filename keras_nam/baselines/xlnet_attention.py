@@ -22,7 +22,9 @@ class XLNetAttention(PositionAwareAttention):
 
     Args:
         layer_norm_epsilon: Float.
-        **kwargs: see `PositionAwareAttention`.
+        **kwargs: `num_heads`, `key_dim`, `dropout`, `use_bias`,
+            `kernel_initializer` and `bias_initializer` as of
+            `keras.layers.MultiHeadAttention`.
 
     Example:
 

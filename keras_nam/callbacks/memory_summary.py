@@ -1,7 +1,5 @@
 """What the memories of a model do, in TensorBoard."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 
@@ -12,7 +10,6 @@ from keras_nam.arguments import check_path
 from keras_nam.optional import require_package
 from keras_nam.optional import tf
 from keras_nam.visualization.arguments import as_numbers
-from keras_nam.visualization.arguments import check_index
 from keras_nam.visualization.gates import GATES
 from keras_nam.visualization.gates import plot_gates
 from keras_nam.visualization.memories import plot_memory
@@ -91,7 +88,7 @@ class MemorySummary(keras.callbacks.Callback):
             tokens = check_list("tokens", tokens, object, "a list of strings")
         for package in ["tensorboard", *(["matplotlib"] if write_images else [])]:
             require_package(package)
-        self.log_dir = Path(log_dir)
+        self.log_dir = log_dir
         self.inputs = inputs
         self.layers = layers
         self.update_freq = update_freq
@@ -108,7 +105,8 @@ class MemorySummary(keras.callbacks.Callback):
                 find_layer(self.model)
         else:
             self._found = [find_layer(self.model, layer) for layer in self.layers]
-        check_index("example", self.example, len(keras.tree.flatten(self.inputs)[0]))
+        rows = len(keras.tree.flatten(self.inputs)[0])
+        check_integer("example", self.example, 0, rows - 1)
         self._writer = tf.summary.create_file_writer(str(self.log_dir / "memory"))
 
     def on_epoch_end(self, epoch, logs=None):

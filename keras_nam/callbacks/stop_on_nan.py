@@ -58,6 +58,8 @@ class StopOnNaN(keras.callbacks.Callback):
         self.raise_error = check_boolean("raise_error", raise_error)
         self.message = None
         self._operations = []
+        # Layers in the order in which they return.
+        self._called = []
 
     def on_train_begin(self, logs=None):
         self.message = None
@@ -79,7 +81,7 @@ class StopOnNaN(keras.callbacks.Callback):
             return
         self.message = (
             f"The loss is {float(loss)} at batch {batch} of epoch {self._epoch}. "
-            f"{self._find(batch) if self._operations else self._find_weight()}"
+            f"{self._find(batch) if self._called else self._find_weight()}"
         )
         self.on_train_end()
         if self.raise_error:
@@ -101,8 +103,8 @@ class StopOnNaN(keras.callbacks.Callback):
     def _watch(self):
         """Gives every layer a `call` of its own, which the step is traced with."""
         self._pauses = False
-        # Layers in the order in which they return.
         self._called = []
+        self._graph = None
         self._operations = _find_operations(self.model)
         self._first = {id(x): self._make(2) for x in self._operations}
         self._first_weights = self._make(len(self.model.weights))

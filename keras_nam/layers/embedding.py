@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_nam.arguments import check_absent
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_optional_integer
 from keras_nam.backend import numbers_of
@@ -51,6 +52,7 @@ class TokenEmbedding(keras.layers.Embedding):
                 f"Argument `mask_token` must be a token below {input_dim} or None. "
                 f"Received: mask_token={mask_token}"
             )
+        check_absent(kwargs, ("mask_zero",), "The mask comes from `mask_token`")
         super().__init__(input_dim, output_dim, **kwargs)
         self.mask_token = mask_token
         self.supports_masking = mask_token is not None

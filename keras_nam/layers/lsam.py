@@ -186,6 +186,8 @@ class LSAM(MemoryRNN):
         mask: Boolean tensor of shape `(batch, time)`. A masked (`False`) step leaves
             output and memory untouched.
         training: Unused, for compatibility.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences. One starts with an empty memory where the number changes.
 
     Returns:
         - If `return_sequences`: a tensor of shape `(batch, time, units)`, else of

@@ -30,7 +30,8 @@ class NAMClassifier(FewShotHead):
         p_w = writer(f),  p_e = eraser(f),
 
     so that it adds to the weights of its class and takes what looks like it away from
-    all others. That is what keeps base classes from answering for a novel one.
+    all others. In the paper that keeps base classes from answering for a novel one;
+    docs/few-shot.md did not find it to.
 
     The weights of the base classes themselves stay as they were trained. A deployed
     head keeps keys and gates of what it was taught, in `num_novel_classes * max_shots`
@@ -53,7 +54,8 @@ class NAMClassifier(FewShotHead):
         use_attention: Boolean. Whether an attention over the base classes is added to
             the weights of a novel class, as in `CosineClassifier`.
         similarity: `"cosine"` or `"dotproduct"`. With the latter, neither the features
-            nor the rows of the memory are brought to unit length.
+            nor the rows of the finished memory are brought to unit length; those of the
+            base classes are, as they go into it.
         kernel_initializer: Initializer for the weights of the base classes. `None`
             means variance scaling by the number of features.
         kernel_regularizer: Regularizer for the weights of the base classes.

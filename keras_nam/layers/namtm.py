@@ -94,6 +94,9 @@ class NAMTM(AnyLengthRNN):
             tapes, heads and controller untouched and repeats the last output.
         training: Boolean. Whether the heads are left as they are learned, see
             `sharpness`.
+        segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
+            sequences. One starts with empty tapes where the number changes.
+            Needs a `tape_length`.
 
     Returns:
         - If `return_sequences`: a tensor of shape `(batch, time, units)`, else of

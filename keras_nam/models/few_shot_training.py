@@ -207,8 +207,6 @@ def _check_examples(model, images, labels, base_classes):
     expected = "a list of integers, the labels of base classes"
     if base_classes is None:
         base_classes = np.unique(labels)
-    elif isinstance(base_classes, range):
-        base_classes = list(base_classes)
     classes = check_list("base_classes", base_classes, numbers.Integral, expected)
     repeated = len(set(classes)) < len(classes)
     wanted = model.head.num_base_classes

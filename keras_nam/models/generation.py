@@ -6,10 +6,10 @@ from keras import ops
 
 from keras_nam import backend
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_number
 from keras_nam.arguments import check_optional_integer
-from keras_nam.arguments import check_path
 from keras_nam.arguments import check_positive
 from keras_nam.arguments import check_seed
 from keras_nam.arguments import check_strings
@@ -181,7 +181,7 @@ def export_causal_lm(
     tokenizer = tokenizer_of(model, "causal_lm", OUTPUT)
     choice = _check_choice(tokenizer, temperature, top_k, top_p)
     verbose = check_boolean("verbose", verbose)
-    path = check_path("path", path)
+    path = check_destination("path", path)
     decoder = _decoder_of(model, tokenizer)
     stream = decoder.stream
 
@@ -249,7 +249,7 @@ def export_causal_lm(
         lambda inputs: stream.step_model(inputs, training=False),
         {"tokens": tokens},
     )
-    archive.write_out(str(path), verbose=verbose)
+    archive.write_out(path, verbose=verbose)
 
 
 class _Decoder:

@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_list
-from keras_nam.arguments import check_path
 from keras_nam.arguments import check_rate
 from keras_nam.models.core import list_layers
 from keras_nam.models.core import tokenizer_of
@@ -202,7 +202,7 @@ def export_masked_lm(model, path, num_candidates=5, verbose=False):
     tokenizer = tokenizer_of(model, "masked_lm", "logits")
     num_candidates = check_integer("num_candidates", num_candidates)
     verbose = check_boolean("verbose", verbose)
-    check_path("path", path)
+    path = check_destination("path", path)
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
@@ -215,7 +215,7 @@ def export_masked_lm(model, path, num_candidates=5, verbose=False):
         lambda tokens: model(tokens, training=False),
         input_signature=[keras.InputSpec("int32", (None, None), name="tokens")],
     )
-    archive.write_out(str(path), verbose=verbose)
+    archive.write_out(path, verbose=verbose)
 
 
 def _fill(model, tokenizer, sentences, num_candidates):

@@ -33,8 +33,8 @@ class Preset:
     `from_preset` makes it.
 
     Attributes:
-        model: The `keras.Model`, from tokens to logits, to be trained on with `fit`,
-            exported or streamed like any other.
+        model: The `keras.Model`, from tokens to logits, to be trained on with `fit` or
+            exported like any other; it streams if it was loaded with a `tape_length`.
         card: Dictionary with what is known of it: the task, the recipe, the command and
             the seed that trained it, the version of the package, and its accuracy by
             the length of the problem.
@@ -45,7 +45,9 @@ class Preset:
         self.card = card
 
     def answer(self, question):
-        """Answers a question of any length.
+        """Answers a question of up to 4,096 cells with its answer.
+
+        These are 2,000 digits for most tasks.
 
         Args:
             question: String: `"95 + 7"` for `"addition"`, whose shorter number is put
@@ -142,10 +144,10 @@ def list_presets():
 def from_preset(name, tape_length=None):
     """Loads a trained machine that comes with the package.
 
-    Each of them answers the problems of its task that are drawn at random, to eight
-    times the lengths of training at least: `card` says how it was trained, and how many
-    of them at every length it answers without an error. Arithmetic progressions that
-    are chosen to be hard, as `1, 10^n`, are right up to 31 digits.
+    Each of them answers almost all problems of its task that are drawn at random, to
+    eight times the lengths of training at least: `card` says how it was trained, and
+    how many of them at every length it answers without an error. Of arithmetic
+    progressions that are chosen to be hard some are wrong from 20 digits on.
 
     Args:
         name: String, one of `list_presets()`.

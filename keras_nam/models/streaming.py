@@ -7,8 +7,8 @@ from keras import ops
 from keras import tree
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_integer
-from keras_nam.arguments import check_path
 from keras_nam.layers.streaming import streaming
 from keras_nam.models.time_steps import keeps_time_steps
 from keras_nam.ops.precision import as_tensor
@@ -89,8 +89,10 @@ class StreamingModel:
     Of the layers of the model, each goes on from a state or treats every time step, the
     second axis of its inputs, by itself. Those with a state are
 
-    - `keras_nam.layers.NAM`, `LSAM` and `NAMTM`, `keras.layers.LSTM`, `GRU`,
-        `SimpleRNN` and `RNN`, and `keras_nam.layers.LSTMEncoder` in one direction;
+    - `keras_nam.layers.NAM`, `LSAM`, `GatedDeltaNet`, and `NAMTM` with a
+        `tape_length`; `NTM`, `DNC`, and `StackRNN` with a `stack_depth`, of
+        `keras_nam.baselines`; `keras.layers.LSTM`, `GRU`, `SimpleRNN` and `RNN`, and
+        `keras_nam.layers.LSTMEncoder` in one direction;
     - `keras_nam.layers.NAMAttention`, `LinearAttention`, and `TransformerBlock` or
         `NAMTransformerEncoder` on one of them, if they are called with
         `use_causal_mask=True`; so `keras_nam.baselines.RotaryAttention` with a
@@ -197,7 +199,7 @@ class StreamingModel:
             path: String, the folder to write to.
             verbose: Boolean. Whether to print the endpoints.
         """
-        path = check_path("path", path)
+        path = check_destination("path", path)
         verbose = check_boolean("verbose", verbose)
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
@@ -208,9 +210,9 @@ class StreamingModel:
         self.add_endpoints(
             archive,
             lambda inputs: self.step_model(inputs, training=False),
-            _specs(self._named(self._inputs)),
+            _specs({x.name: x for x in self._inputs}),
         )
-        archive.write_out(str(path), verbose=verbose)
+        archive.write_out(path, verbose=verbose)
 
     def add_endpoints(self, archive, step, inputs):
         """Adds the endpoints `step` and `initial_state` to an archive.
@@ -338,10 +340,6 @@ class StreamingModel:
         results = step(arguments=tensors, state=values)
         count = len(results) - len(values)
         return results[:count], state, results[count:]
-
-    def _named(self, inputs):
-        names = [x.name for x in self._inputs]
-        return dict(zip(names, tree.flatten(inputs), strict=True))
 
     def _output_names(self):
         outputs = tree.flatten(self.model.output)

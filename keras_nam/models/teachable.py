@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_instance
-from keras_nam.arguments import check_path
 from keras_nam.models.few_shot import FewShotClassifier
 
 
@@ -56,7 +56,7 @@ def export_teachable(model, path, verbose=False):
         RuntimeError: If the backend of Keras is not TensorFlow.
     """
     check_instance("model", model, FewShotClassifier)
-    check_path("path", path)
+    path = check_destination("path", path)
     verbose = check_boolean("verbose", verbose)
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
@@ -121,4 +121,4 @@ def export_teachable(model, path, verbose=False):
     archive.add_endpoint("learn", learn, input_signature=[images, labels])
     archive.add_endpoint("forget", forget, input_signature=[labels])
     archive.add_endpoint("reset", reset, input_signature=[])
-    archive.write_out(str(path), verbose=verbose)
+    archive.write_out(path, verbose=verbose)

@@ -5,9 +5,9 @@ from keras import ops
 from keras import tree
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_instance
 from keras_nam.arguments import check_list
-from keras_nam.arguments import check_path
 from keras_nam.backend import require
 from keras_nam.models.streaming import StreamingModel
 from keras_nam.tokenizers.tokenizer import Tokenizer
@@ -63,7 +63,7 @@ def export_text_model(model, path, tokenizer, classes=None, verbose=False):
         ValueError: If the model does not map tokens to logits, or `tokenizer` or
             `classes` do not fit to it.
     """
-    check_path("path", path)
+    path = check_destination("path", path)
     verbose = check_boolean("verbose", verbose)
     check_instance("tokenizer", tokenizer, Tokenizer)
     stream = model if isinstance(model, StreamingModel) else None
@@ -102,7 +102,7 @@ def export_text_model(model, path, tokenizer, classes=None, verbose=False):
     archive.add_endpoint("serve", serve, input_signature=specs)
     if stream is not None:
         stream.add_endpoints(archive, step, {"texts": specs[0]})
-    archive.write_out(str(path), verbose=verbose)
+    archive.write_out(path, verbose=verbose)
 
 
 def _answer_in_words(output, tokenizer, classes):

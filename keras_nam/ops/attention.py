@@ -2,9 +2,11 @@
 
 from keras import ops
 
+from keras_nam.arguments import check_gate
 from keras_nam.arguments import check_mask
 from keras_nam.arguments import check_rank
 from keras_nam.arguments import check_shape
+from keras_nam.ops.memory import as_channels
 from keras_nam.ops.precision import floating_dtype
 from keras_nam.ops.precision import promote
 
@@ -29,8 +31,8 @@ def memory_attention(
             are used as they are: pass them through `unit_normalize` first.
         key: Tensor of shape `(batch, time, heads, key_dim)`.
         value: Tensor of shape `(batch, time, heads, value_dim)`.
-        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities.
-            `None` means 1.
+        write_gate: Tensor of shape `(batch, time, heads)`, the write probabilities, or
+            of shape `(batch, time, heads, value_dim)`. `None` means 1.
         read_gate: Tensor of shape `(batch, query_time, heads)`, the read
             probabilities. `None` means 1.
         initial_memory: Tensor of shape `(batch, heads, value_dim, key_dim)` that is
@@ -68,7 +70,7 @@ def memory_attention(
         query, key, value, write_gate, read_gate, initial_memory
     )
     if write_gate is not None:
-        value = value * ops.expand_dims(write_gate, -1)
+        value = value * as_channels(write_gate, 4)
     if mask is not None:
         token = ops.cast(mask, "bool")[:, :, None, None]
         # Not a product: what stands under a mask may be infinite or NaN.
@@ -96,12 +98,14 @@ def _check_shapes(query, key, value, write_gate, read_gate, memory, mask):
     check_shape(
         "value", value, (batch, time, heads, None), "(batch, time, heads, value_dim)"
     )
-    if write_gate is not None:
-        check_shape("write_gate", write_gate, key.shape[:3], "(batch, time, heads)")
-    if read_gate is not None:
-        check_shape(
-            "read_gate", read_gate, query.shape[:3], "(batch, query_time, heads)"
-        )
+    check_gate(
+        "write_gate",
+        write_gate,
+        key.shape[:3],
+        "(batch, time, heads) or (batch, time, heads, value_dim)",
+        value.shape[-1],
+    )
+    check_gate("read_gate", read_gate, query.shape[:3], "(batch, query_time, heads)")
     if mask is not None:
         check_mask("mask", mask, (batch, time))
     if memory is not None:

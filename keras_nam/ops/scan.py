@@ -265,11 +265,12 @@ class MemoryScan(keras.Operation):
             short = length is not None and length <= LONGEST_TOKEN_SPACE
             implementation = "token" if short else "chunked"
         size = None if implementation == "token" else chunk_size or DEFAULT_CHUNK_SIZE
-        if decay is None:
+        if decay is None and (size or length):
             return implementation, size
-        # How decays add up is laid out beforehand, by halves if there are many.
+        # Systems, and how decays add up, are laid out beforehand.
         size = size or length or DEFAULT_CHUNK_SIZE
-        if decay.shape[-1] > 1:
+        if decay is not None and decay.shape[-1] > 1:
+            # By halves, if there are many.
             size = 1 << (size - 1).bit_length()
         return implementation, size
 

@@ -26,15 +26,14 @@ def plot_search(results, objective, direction="max", compare=None):
 
     The first panel has the trials in the order in which they began and the best so
     far, the second the objective against the measure `compare`, and each of the others
-    one hyperparameter that was searched. The colour of a trial is its score in all
-    panels.
+    one hyperparameter that was searched. A trial has the same colour in all panels.
 
     Args:
         results: What `keras_nam.tuning.search_results` returned.
         objective: String, the name of the objective, for the axes.
         direction: `"max"` or `"min"`, which scores are better.
         compare: String, the name of another measure. `None` leaves its panel out, and
-            the colour is the order of the trials.
+            the colour is the order of the trials, else this measure.
 
     Returns:
         A `matplotlib.figure.Figure`. It is not shown; `figure.savefig` saves it.

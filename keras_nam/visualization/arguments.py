@@ -1,9 +1,8 @@
 """What the figures are given: trajectories, examples, steps and tokens."""
 
-import numbers
-
 import numpy as np
 
+from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_list
 from keras_nam.visualization.recording import trajectory as record
 
@@ -24,7 +23,7 @@ def get_trajectory(trajectory):
 def get_example(trajectory, example):
     """Returns the arrays of one example, `(time, ...)` each, in float32."""
     size = len(next(iter(trajectory.values())))
-    check_index("example", example, size)
+    check_integer("example", example, 0, size - 1)
     return {name: as_numbers(value[example]) for name, value in trajectory.items()}
 
 
@@ -40,22 +39,12 @@ def get_indices(name, indices, size):
     listed = isinstance(indices, (list, tuple, range)) or np.ndim(indices) == 1
     indices = list(indices) if listed else [indices]
     for index in indices:
-        check_index(name, index, size)
+        check_integer(name, index, 0, size - 1)
     if not indices:
         raise ValueError(
             f"Argument `{name}` must not be empty. Received: {name}={indices}"
         )
     return indices
-
-
-def check_index(name, index, size):
-    """Raises a `ValueError` unless `index` is an integer in `range(size)`."""
-    integer = isinstance(index, numbers.Integral) and not isinstance(index, bool)
-    if not integer or not 0 <= index < size:
-        raise ValueError(
-            f"Argument `{name}` must be an integer from 0 to {size - 1}. "
-            f"Received: {name}={index}"
-        )
 
 
 def check_tokens(tokens, length):

@@ -9,23 +9,25 @@ SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 BLANK = "0.82"
 
+# Width and height in inches for labels and the colour bar.
+MARGIN = 1.6, 1.1
+
 # Above this many steps, tokens need smaller letters.
 MANY_STEPS = 40
 
 
-def new_figure(rows, columns, panel_size, margin=(1.6, 1.1), **kwargs):
+def new_figure(rows, columns, panel_size, **kwargs):
     """Returns a figure that needs no display, and its axes, `(rows, columns)`.
 
     Args:
         rows, columns: Integers, the number of panels.
         panel_size: Width and height of a panel in inches.
-        margin: Width and height in inches for labels and the colour bar.
         **kwargs: Further arguments of `Figure.subplots`.
 
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    size = np.array([columns, rows]) * panel_size + margin
+    size = np.array([columns, rows]) * panel_size + MARGIN
     figure = require_package("matplotlib.figure").Figure(
         figsize=size, layout="constrained"
     )

@@ -58,7 +58,11 @@ def plot_memory(trajectory, example=0, steps=None, memory=None, tokens=None):
             f"Received: {sorted(trajectory)}"
         )
     values = get_example(trajectory, example)
-    contents = _fill_masked(values["tape" if is_tape else "memory"], values)
+    contents = values["tape" if is_tape else "memory"]
+    if contents.ndim == 3:
+        # The memory of a DNC or an NTM, which is one for all heads.
+        contents = contents[:, None]
+    contents = _fill_masked(contents, values)
     length, count, height, width = contents.shape
     indices = get_indices("memory", memory, count)
     tokens = check_tokens(tokens, length)

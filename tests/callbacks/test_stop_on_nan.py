@@ -112,6 +112,29 @@ def test_a_bad_gradient_is_known_by_the_weight_it_spoils(
     assert "gradient of the batch before" in message
 
 
+def test_a_step_that_never_calls_its_model_names_no_layer():
+    class Direct(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = ops.mean(ops.square(self.dense(x) - y))
+            variables = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return {"loss": loss}
+
+    model = Direct()
+    model.dense.build((None, 3))
+    model.built = True
+    model.compile("sgd", "mse")
+    message, _ = fit(model, np.full((4, 3), np.nan), np.ones((4, 1)))
+    assert "is not finite" in message
+    assert "targets" not in message
+
+
 def test_bad_data_are_told_from_bad_layers():
     x, y = np.ones((8, 3)), np.ones(8)
     x[5, 2] = np.nan

@@ -200,16 +200,19 @@ def test_a_loss_that_is_not_finite_is_explained_and_not_kept(tmp_path):
     assert_same_weights(model, expected)
 
 
-def test_training_that_a_callback_stops_goes_on_at_its_step(tmp_path):
+def test_training_that_a_callback_stops_goes_on_at_its_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             self.model.stop_training = batch == 2
 
     def fit_epoch(*callbacks):
         arguments = {"epochs": 1, "callbacks": list(callbacks)}
-        return fit(tmp_path, line(), lambda epoch: [points()][epoch], **arguments)
+        return fit("~/line", line(), lambda epoch: [points()][epoch], **arguments)
 
     fit_epoch(Stop())
+    assert (tmp_path / "line" / "checkpoint").exists()
     model, history = fit_epoch()
     assert history.epoch == [0]
     expected = line()()

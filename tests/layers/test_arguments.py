@@ -39,6 +39,11 @@ WRONG = [
     (layers.TokenEmbedding, {"input_dim": 0, "output_dim": 4}, "`input_dim` must be"),
     (
         layers.TokenEmbedding,
+        {"input_dim": 3, "output_dim": 4, "mask_zero": True},
+        "comes from `mask_token`",
+    ),
+    (
+        layers.TokenEmbedding,
         {"input_dim": 5, "output_dim": 4, "mask_token": 5},
         "`mask_token` must be a token below 5",
     ),

@@ -92,6 +92,14 @@ def test_the_order_of_the_source_does_not_matter(kind):
     np.testing.assert_allclose(layer(x, source), layer(x, source[:, order]), atol=1e-5)
 
 
+def test_what_is_written_channel_by_channel_needs_no_order():
+    layer = layers.NAMAttention(2, 3, value_dim=4, write_gate="channel")
+    x = normal(2, 9, WIDTH)
+    # The last query sees all that is written, in either way.
+    causal = layer(x, x, use_causal_mask=True)
+    np.testing.assert_allclose(layer(x, x)[:, -1], causal[:, -1], atol=1e-5)
+
+
 @settings(max_examples=15, deadline=None)
 @given(cut=st.integers(0, 23), kind=st.sampled_from(list(KINDS)))
 def test_pieces_give_what_the_whole_gives(cut, kind):

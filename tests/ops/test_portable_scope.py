@@ -31,6 +31,7 @@ def test_unit_lower_systems(size, accelerator, monkeypatch):
 CASES = {
     "nam": lambda: layers.NAM(6, num_heads=2, return_sequences=True),
     "lsam": lambda: layers.LSAM(6, num_heads=2, return_sequences=True),
+    "nam_token": lambda: layers.NAM(6, 2, implementation="token"),
     "namtm": lambda: layers.NAMTM(6, 2, tape_length=4, return_sequences=True),
     "namtm_by_length": lambda: layers.NAMTM(6, 2, tape_length=None),
 }

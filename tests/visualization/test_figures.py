@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from keras_nam import baselines
 from keras_nam import layers
 from keras_nam.visualization import plot_gates
 from keras_nam.visualization import plot_head_entropy
@@ -229,3 +230,13 @@ def test_without_matplotlib(plot, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install keras_nam\[plots\]"):
         plot(made_up())
+
+
+@pytest.mark.parametrize("name", ["NTM", "DNC"])
+def test_a_memory_without_heads_is_one(name):
+    layer = getattr(baselines, name)(4, memory_size=5, word_size=3)
+    sequences = np.random.default_rng(0).normal(size=(2, 6, 2)).astype("float32")
+    contents = trajectory(layer, sequences)["memory"]
+    shown = images(plot_memory((layer, sequences), example=1, steps=[2, 5]))
+    assert len(shown) == 2
+    np.testing.assert_allclose(shown[1], contents[1, 5], rtol=1e-5)

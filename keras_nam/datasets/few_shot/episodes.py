@@ -8,6 +8,7 @@ from keras_nam.arguments import check_integers
 from keras_nam.arguments import check_numbers
 from keras_nam.arguments import check_optional_integer
 from keras_nam.arguments import check_seed
+from keras_nam.datasets.splits import one_of
 from keras_nam.optional import tf
 
 
@@ -183,15 +184,10 @@ class _Sampler:
         rest = [rows[self.num_shots :] for rows in order]
         ways = np.arange(self.num_ways)
         asked = np.resize(ways, num_queries)
-        queries = [_one_of(rest[way], rng) for way in asked]
+        queries = [one_of(rng, rest[way]) for way in asked]
         asked_base = rng.integers(len(base), size=num_base_queries)
         for place in asked_base:
-            queries.append(_one_of(self.rows[self.base_classes[base[place]]], rng))
+            queries.append(one_of(rng, self.rows[self.base_classes[base[place]]]))
         targets = np.concatenate([asked + len(base), asked_base]).astype("int32")
         support_labels = np.repeat(ways, self.num_shots) + len(base)
         return support, support_labels.astype("int32"), queries, targets, base
-
-
-def _one_of(rows, rng):
-    # What `rng.choice(rows)` returns, in a fifth of the time.
-    return rows[rng.integers(len(rows))]
