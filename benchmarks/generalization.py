@@ -318,6 +318,8 @@ def plot(results, path):
             axes.fill_between(GROUPS, low, high, color=f"C{i}", alpha=0.15, linewidth=0)
         axes.set_title(task)
         axes.set_ylim(-3, 103)
+    for axes in grid.flat[len(tasks) :]:
+        axes.set_axis_off()
     figure.supxlabel("length of the problems")
     figure.supylabel("answered without error (%)")
     figure.legend(lines.values(), lines, loc="outside right upper")
