@@ -1,8 +1,9 @@
 """Unit normalisation of keys, queries and tape positions."""
 
+import numbers
+
 from keras import ops
 
-from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_positive
 from keras_nam.ops.precision import as_tensor
 from keras_nam.ops.precision import at_least_float32
@@ -39,7 +40,14 @@ def unit_normalize(x, axis=-1, epsilon=EPSILON):
     """
     epsilon = check_positive("epsilon", epsilon)
     x = as_tensor("x", x)
-    axis = check_integer("axis", axis, -len(x.shape), len(x.shape) - 1)
+    if not isinstance(axis, numbers.Integral) or isinstance(axis, bool):
+        raise ValueError(f"Argument `axis` must be an integer. Received: axis={axis!r}")
+    if not -len(x.shape) <= axis < len(x.shape):
+        raise ValueError(
+            f"Argument `x` must have the axis `axis`. Received: axis={axis}, "
+            f"x.shape={tuple(x.shape)}"
+        )
+    axis = int(axis)
     wide = at_least_float32(x)
     # The result does not depend on this scale, so neither does the gradient.
     largest = ops.norm(wide, ord=float("inf"), axis=axis, keepdims=True)
