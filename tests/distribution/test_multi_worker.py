@@ -74,6 +74,7 @@ def test_a_killed_worker_ends_the_others_and_the_rerun_ends_as_one_process(
         np.testing.assert_allclose(values, history.history[name][1:], rtol=1e-5)
     for index in range(2):
         trained = multi_worker_run.make_model()
+        trained.optimizer.build(trained.trainable_variables)
         trained.load_weights(tmp_path / f"{index}.weights.h5")
         for ours, theirs in zip(
             trained.get_weights(), model.get_weights(), strict=True
