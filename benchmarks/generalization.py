@@ -157,7 +157,7 @@ def core_of(name, width, paper=False):
     return [make()]
 
 
-def build_model(name, recipe, around=None, paper=False):
+def build_model(name, recipe, around, paper=False):
     """The machine of a recipe, or another model.
 
     That has about as many parameters or, with `paper`, the size that it has there.
@@ -175,13 +175,12 @@ def build_model(name, recipe, around=None, paper=False):
 
     @functools.cache
     def build(width):
-        place = around or AROUND[name]
         core = core_of(name, width, paper)
         embeddings = "uniform"
-        if place != "plain":
+        if around != "plain":
             core.insert(0, keras.layers.LayerNormalization())
             embeddings = keras.initializers.RandomNormal(stddev=1.0)
-        if place == "both":
+        if around == "both":
             core.append(keras.layers.LayerNormalization())
         if recipe.machine == "nam":
             # As orthogonal as in `build_machine`, and in as many dimensions.
@@ -212,12 +211,15 @@ def with_cells(model, count):
     """The model with at least so many cells in the memory of a DNC or an NTM."""
     import keras
 
-    def clone(layer):
-        config = layer.get_config()
-        if config.get("memory_size", count) < count:
-            config["memory_size"] = count
-        return type(layer).from_config(config)
+    def is_small(layer):
+        return layer.get_config().get("memory_size", count) < count
 
+    def clone(layer):
+        size = {"memory_size": count} if is_small(layer) else {}
+        return type(layer).from_config({**layer.get_config(), **size})
+
+    if not any(map(is_small, model.layers)):
+        return model
     larger = keras.models.clone_model(model, clone_function=clone)
     larger.set_weights(model.get_weights())
     larger.compile(jit_compile=False)

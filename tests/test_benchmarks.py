@@ -190,8 +190,8 @@ def test_a_table_has_the_cells_that_were_asked_for(tmp_path, monkeypatch):
 def test_models_have_about_as_many_parameters(task):
     recipe = recipe_of(task, published=False)
     wanted, *counts = (
-        generalization.build_model(name, recipe).count_params()
-        for name in generalization.MODELS
+        generalization.build_model(name, recipe, around).count_params()
+        for name, around in generalization.AROUND.items()
     )
     assert all(0.8 < count / wanted < 1.2 for count in counts)
 
@@ -214,7 +214,7 @@ def test_the_papers_models_have_their_sizes():
 def test_memories_have_a_cell_for_every_step():
     tokens = np.random.default_rng(0).integers(0, 10, (2, 9))
     for name in ("dnc", "ntm"):
-        model = generalization.build_model(name, recipe_of("reverse"))
+        model = generalization.build_model(name, recipe_of("reverse"), "front")
         larger = generalization.with_cells(model, 200)
         sizes = [x.cell.memory_size for x in larger.layers if hasattr(x, "cell")]
         assert sizes == [200]

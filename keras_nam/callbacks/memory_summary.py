@@ -1,12 +1,14 @@
 """What the memories of a model do, in TensorBoard."""
 
+import os
+
 import keras
 import numpy as np
 
 from keras_nam.arguments import check_boolean
+from keras_nam.arguments import check_destination
 from keras_nam.arguments import check_integer
 from keras_nam.arguments import check_list
-from keras_nam.arguments import check_path
 from keras_nam.optional import require_package
 from keras_nam.optional import tf
 from keras_nam.visualization.arguments import as_numbers
@@ -74,7 +76,7 @@ class MemorySummary(keras.callbacks.Callback):
         super().__init__()
         update_freq = check_integer("update_freq", update_freq)
         write_images = check_boolean("write_images", write_images)
-        log_dir = check_path("log_dir", log_dir)
+        log_dir = check_destination("log_dir", log_dir)
         shapes = [np.shape(x) for x in keras.tree.flatten(inputs)]
         if not shapes or any(len(shape) < 2 for shape in shapes):
             raise ValueError(
@@ -107,7 +109,9 @@ class MemorySummary(keras.callbacks.Callback):
             self._found = [find_layer(self.model, layer) for layer in self.layers]
         rows = len(keras.tree.flatten(self.inputs)[0])
         check_integer("example", self.example, 0, rows - 1)
-        self._writer = tf.summary.create_file_writer(str(self.log_dir / "memory"))
+        self._writer = tf.summary.create_file_writer(
+            os.path.join(self.log_dir, "memory")
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.update_freq:

@@ -126,21 +126,19 @@ class _StreamingRNN(keras.layers.RNN):
         *states, last_output = state
         batch = ops.shape(sequences)[0]
         nested = tree.pack_sequence_as(self.get_initial_state(batch), states)
-        steps, length = sequences, ops.shape(sequences)[1]
+        steps, valid, length = sequences, mask, ops.shape(sequences)[1]
         if not sequences.shape[1]:
             # Keras' loop does not take what has no steps: then it gets a masked one.
-            none_yet = sequences.shape[1] == 0
-            extra = 1 if none_yet else ops.maximum(1 - length, 0)
+            known = sequences.shape[1] is not None
+            extra = 1 if known else ops.maximum(1 - length, 0)
             none = ops.zeros((batch, extra, *steps.shape[2:]), steps.dtype)
             steps = ops.concatenate([steps, none], axis=1)
-            if mask is None:
-                mask = ops.ones((batch, length), "bool")
-            mask = ops.concatenate([mask, ops.zeros((batch, extra), "bool")], axis=1)
+            valid = ops.ones((batch, length), "bool") if mask is None else mask
+            valid = ops.concatenate([valid, ops.zeros((batch, extra), "bool")], axis=1)
         outputs, *states = self(
-            steps, initial_state=nested, mask=mask, training=training
+            steps, initial_state=nested, mask=valid, training=training
         )
         outputs = outputs[:, :length]
-        mask = None if mask is None else mask[:, :length]
         outputs, last_output = continue_outputs(self.layer, outputs, mask, last_output)
         outputs = ops.cast(outputs, self.layer.compute_dtype)
         returned = (outputs, *states) if self.layer.return_state else outputs
