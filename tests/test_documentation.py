@@ -34,6 +34,7 @@ WITHOUT_EXAMPLE = {
 }
 # What compiles a training loop, a search or a SavedModel.
 DEAR = (
+    "SequenceAccuracy",
     "causal_lm",
     "export_causal_lm",
     "LengthCurriculum",
@@ -44,6 +45,8 @@ DEAR = (
     "export_teachable",
     "export_text_model",
     "fit_few_shot",
+    "fit_multi_worker",
+    "generate",
     "masked_lm",
     "search",
     "search_results",

@@ -9,12 +9,8 @@ from export_cases import FORMATS
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
 
 
-# A loop, products alone, and what learns; the others are tried by `make test-all`.
-EVERY_TIME = (
-    "`NAM`",
-    "`NAMTransformerEncoder`",
-    "`CosineClassifier` in `FewShotClassifier`",
-)
+# A loop, and what learns; the others are tried by `make test-all`.
+EVERY_TIME = ("`NAM`", "`CosineClassifier` in `FewShotClassifier`")
 NAMES = [
     pytest.param(name, marks=[] if name in EVERY_TIME else [pytest.mark.slow])
     for name in CASES

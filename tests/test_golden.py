@@ -454,7 +454,7 @@ def pytest_generate_tests(metafunc):
             ],
         )
         compiled = pytest.param(True, id="xla", marks=marks)
-        metafunc.parametrize("jit_compile", [pytest.param(False, id="graph"), compiled])
+        metafunc.parametrize("jit_compile", [pytest.param(False, id="eager"), compiled])
         if "form" in metafunc.fixturenames:
             forms = [
                 pytest.param(form, marks=[] if form == "chunked" else marks)
@@ -480,7 +480,11 @@ def test_golden(golden_file, jit_compile):
         return outputs.pop("loss", ops.sum(ops.square(outputs["y"]))), outputs
 
     outputs, (input_gradients,), gradients = differentiate(
-        evaluate, [inputs], [link.variable for link in links], jit_compile
+        evaluate,
+        [inputs],
+        [link.variable for link in links],
+        jit_compile,
+        trace=jit_compile,
     )
 
     for key, ours in outputs.items():
@@ -553,9 +557,12 @@ def test_golden_family(golden_file, form, jit_compile):
             y, memory = scan(**arguments)
         return ops.sum(y * c) + ops.sum(memory * d), {"y": y, "M": memory}
 
-    # Laid out step by step, a graph takes long to trace.
     outputs, (gradients,), _ = differentiate(
-        evaluate, [inputs], jit_compile=jit_compile, trace=form != "steps"
+        evaluate,
+        [inputs],
+        jit_compile=jit_compile,
+        # Laid out step by step, a graph takes long to trace.
+        trace=jit_compile and form != "steps",
     )
     for key, reference in arrays.items():
         kind, _, key = key.partition(".")

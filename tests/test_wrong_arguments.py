@@ -390,6 +390,15 @@ LEFT_OUT = {
     "ops.PortableScope",
     "tuning.SearchOutcome",
 }
+# What takes long to build, for every probe that is taken.
+DEAR = {
+    "datasets.glyphs",
+    "models.choose_sharpness",
+    "models.generate",
+    "models.ibert_tagger",
+    "models.lsam_tagger",
+    "models.namtm_tagger",
+}
 PACKAGES = (
     "baselines",
     "callbacks",
@@ -522,7 +531,12 @@ def try_probe(function, given, parameter, probe):
 
 
 @pytest.mark.parametrize(
-    "name", [name for package in PACKAGES for name in public_names(package)]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in DEAR else ())
+        for package in PACKAGES
+        for name in public_names(package)
+    ],
 )
 def test_arguments(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

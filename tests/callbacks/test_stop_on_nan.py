@@ -176,11 +176,14 @@ def test_operations_between_layers_are_named():
     assert "Operation `log" in fit(model, -np.ones((4, 3)))[0]
 
 
-def test_memories_are_named():
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_memories_are_named(jit_compile):
     inputs = keras.Input((None, 4))
     x = layers.NAM(4, return_sequences=True, name="memory")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1)(x))
-    model.compile("adam", "mse", jit_compile=True)
+    model.compile("adam", "mse", jit_compile=jit_compile)
     x = np.random.normal(size=(6, 5, 4))
     weights = model.get_layer("memory").get_weights()
     model.get_layer("memory").set_weights([3e38 * np.ones_like(w) for w in weights])

@@ -112,7 +112,7 @@ def test_what_leaves_time_alone_needs_no_segments():
     make([keras.layers.LayerNormalization(), keras.layers.Dense(8)], packed=True)
 
 
-@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("tie", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_saved_model_is_the_same(tie, tmp_path):
     model = make("decay", packed=True, tie_embeddings=tie)
     names = [x.path for x in model.trainable_variables]

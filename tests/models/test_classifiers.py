@@ -46,7 +46,8 @@ def test_padding_changes_nothing(attention, pooling):
 )
 def test_any_core(core, tmp_path):
     model = sequence_classifier(core(), 9, 8, 2, positions=None, dropout=0.1)
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    loss = keras.losses.SparseCategoricalCrossentropy(True)
+    model.compile("adam", loss, run_eagerly=True)
     model.fit(TOKENS, TOKENS[:, 0] % 2, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

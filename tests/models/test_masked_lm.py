@@ -53,8 +53,8 @@ def compile_model(model, **kwargs):
 @pytest.mark.parametrize(
     ("core", "level"),
     [
-        ("encoder", "words"),
-        pytest.param("lstm", "words", marks=pytest.mark.slow),
+        ("lstm", "words"),
+        pytest.param("encoder", "words", marks=pytest.mark.slow),
         pytest.param("lstm", "characters", marks=pytest.mark.slow),
     ],
 )

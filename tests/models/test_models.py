@@ -51,9 +51,7 @@ def rows(batch=4, length=9):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            name, marks=[pytest.mark.slow] if name in ("tagger-stack", "lsam") else []
-        )
+        pytest.param(name, marks=[] if name == "tagger-nam" else [pytest.mark.slow])
         for name in MODELS
     ],
 )

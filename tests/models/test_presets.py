@@ -139,6 +139,7 @@ def test_a_preset_is_a_model_as_any_other(loaded, tmp_path):
         keras.optimizers.SGD(1e-4),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[keras_nam.metrics.SequenceAccuracy()],
+        run_eagerly=True,
     )
     arguments = {"sample_weight": longer[2], "verbose": 0}
     model.fit(*longer[:2], **arguments)
@@ -167,6 +168,7 @@ def test_a_preset_is_fed_piece_by_piece(loaded, name, operands):
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_machines_are_exported(loaded, tmp_path):
     model = loaded["addition"].model
     model.export(tmp_path / "served", verbose=False)

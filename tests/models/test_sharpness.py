@@ -177,7 +177,7 @@ def test_heads_become_sharp_in_training(monkeypatch):
         layers.NAMTMCell, "scale_directions", lambda cell, f: factors.append(f)
     )
     model = keras.Sequential([layers.NAMTM(4, 2, tape_length=3)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     sharpen = SharpenHeads(4, steps=6)
     x, y = np.zeros((5, 3, 2), "float32"), np.zeros((5, 4), "float32")
     arguments = {"batch_size": 1, "callbacks": [sharpen], "verbose": 0}
@@ -202,7 +202,8 @@ def test_heads_are_as_sharp_as_asked_for(monkeypatch, batches, steps, accumulate
         layers.NAMTMCell, "scale_directions", lambda cell, f: factors.append(f)
     )
     model = keras.Sequential([layers.NAMTM(4, 2, tape_length=3)])
-    model.compile(keras.optimizers.SGD(gradient_accumulation_steps=accumulated), "mse")
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=accumulated)
+    model.compile(optimizer, "mse", run_eagerly=True)
     x, y = np.zeros((batches, 3, 2), "float32"), np.zeros((batches, 4), "float32")
     sharpen = SharpenHeads(4, steps)
     model.fit(x, y, batch_size=1, callbacks=[sharpen], verbose=0)
@@ -228,7 +229,7 @@ def test_training_that_was_killed_goes_on_with_its_sharpness(
         layer = layers.NAMTM(4, 2, tape_length=3)
         model = keras.Sequential([keras.Input((3, 2)), layer])
         # What is learned is nothing, what is left is what was multiplied.
-        model.compile(keras.optimizers.SGD(0.0), "mse")
+        model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
         layer.cell.action_dense.kernel.assign(
             ops.ones_like(layer.cell.action_dense.kernel)
         )

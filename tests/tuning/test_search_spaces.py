@@ -148,7 +148,13 @@ def test_bad_arguments():
         tuning.HyperFewShot((28, 28, 1), 10, num_ways=0)
 
 
-@pytest.mark.parametrize("family", [HyperPointwise, tuning.HyperNAMTransformer])
+@pytest.mark.parametrize(
+    "family",
+    [
+        HyperPointwise,
+        pytest.param(tuning.HyperNAMTransformer, marks=pytest.mark.slow),
+    ],
+)
 def test_fit_measures_on_longer_rows(family):
     space = make(family)
     hp = hyperparameters(length_curriculum=True, num_layers=1)

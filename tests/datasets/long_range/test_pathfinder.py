@@ -155,7 +155,12 @@ def test_seeds_and_splits():
         ({"num_dashes": 1}, "num_dashes=1"),
         ({"num_distractors": -1}, "num_distractors=-1"),
         ({"num_dashes": 40}, "num_dashes=40"),
-        ({"num_distractors": 60}, "num_dashes=6, num_distractors=60"),
+        # Found out by trying.
+        pytest.param(
+            {"num_distractors": 60},
+            "num_dashes=6, num_distractors=60",
+            marks=pytest.mark.slow,
+        ),
         ({"split": "test"}, "split='test'"),
         ({"seed": -1}, "seed=-1"),
     ],
