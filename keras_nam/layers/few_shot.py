@@ -13,6 +13,7 @@ from keras_nam.layers.lesson import check_episode
 from keras_nam.layers.lesson import check_lesson
 from keras_nam.layers.lesson import check_novel
 from keras_nam.layers.lesson import check_width
+from keras_nam.layers.lesson import shown
 from keras_nam.ops import memory_read_set
 from keras_nam.ops import unit_normalize
 from keras_nam.ops.precision import as_tensor
@@ -127,7 +128,8 @@ class FewShotHead(keras.layers.Layer):
         if support_features is None:
             if support_labels is not None or base_classes is not None:
                 raise ValueError(
-                    "`support_labels` and `base_classes` need `support_features`."
+                    "`support_labels` and `base_classes` need `support_features`. "
+                    "Received: support_features=None"
                 )
             memory = self.class_memory()
         else:
@@ -295,19 +297,20 @@ class FewShotHead(keras.layers.Layer):
             ValueError: If a class was not taught. Nothing is changed then.
         """
         labels = ops.reshape(as_tensor("labels", labels), (-1,))
+        only_taught = "Only a class that was taught can be forgotten. Received: "
         if self.built:
             first = self.num_base_classes
             classes = check_novel(labels, first, self.num_novel_classes) - first
             counts = self.counts + ops.zeros_like(self.counts)
             classes = require(
                 ops.all(ops.take(counts, classes) > 0),
-                "Only a class that was taught can be forgotten.",
+                f"{only_taught}{shown(labels)}",
                 classes,
             )
             one_hot = ops.one_hot(classes, self.num_novel_classes, dtype="int32")
             self._keep(ops.logical_not(ops.any(ops.cast(one_hot, "bool"), axis=0)))
         else:
-            raise ValueError("Only a class that was taught can be forgotten.")
+            raise ValueError(f"{only_taught}{shown(labels)}")
 
     def reset(self):
         """Forgets everything that was taught."""

@@ -22,7 +22,9 @@ def check_width(name, features, width):
 def check_episode(support_features, support_labels, base_classes, num_novel_classes):
     """Raises a `ValueError` unless the parts of an episode fit together."""
     if support_labels is None:
-        raise ValueError("`support_features` need `support_labels`.")
+        raise ValueError(
+            "`support_features` need `support_labels`. Received: support_labels=None"
+        )
     examples = tuple(support_features.shape)
     labels = tuple(support_labels.shape)
     if len(examples) != 3 or examples[1] == 0:
@@ -97,7 +99,7 @@ def _check_between(name, labels, first, last):
     _check_integers(labels)
     return require(
         ops.all(ops.logical_and(labels >= first, labels <= last)),
-        f"{name} must lie between {first} and {last}. Received: {_shown(labels)}",
+        f"{name} must lie between {first} and {last}. Received: {shown(labels)}",
         ops.cast(labels, "int32"),
     )
 
@@ -108,7 +110,8 @@ def _check_integers(labels):
         raise ValueError(f"Labels must be integers. Received: labels of dtype {dtype}")
 
 
-def _shown(labels):
+def shown(labels):
+    """Labels as errors name them."""
     numbers = numbers_of(labels)
     # In a graph the labels are not known yet.
     return "another label" if numbers is None else numbers.tolist()

@@ -155,10 +155,12 @@ class HyperFewShot(keras_tuner.HyperModel):
             ValueError: If there is no `validation_data`.
             keras_tuner.errors.FailedTrialError: If the loss became NaN or infinite.
         """
-        if validation_data is None or len(validation_data) != 3:
+        parts = None if validation_data is None else len(validation_data)
+        if parts != 3:
             raise keras_tuner.errors.FatalValueError(
                 "Argument `validation_data` must be a tuple `(images, labels, "
-                "novel_classes)`, which the objective is measured on."
+                "novel_classes)`, which the objective is measured on. Received: "
+                f"{validation_data if parts is None else f'{parts} parts'}"
             )
         if base_classes is None:
             base_classes = np.unique(labels)
