@@ -43,18 +43,18 @@ def test_outputs_and_gradients(masked, jit_compile, static, bidirectional):
     x = rng.normal(size=(5, 7, FEATURES)).astype("float32")
     mask = rng.uniform(size=(5, 7)) < 0.6 if masked else None
 
-    def evaluate(layer, jit_compile=False, shapes=None):
+    def evaluate(layer, **how):
         def loss_and_outputs(x):
             y = layer(x, mask=mask)
             if masked:
                 y = ops.where(mask[..., None], y, 0.0)
             return ops.sum(y**3), y
 
-        return differentiate(loss_and_outputs, [x], layer.weights, jit_compile, shapes)
+        return differentiate(loss_and_outputs, [x], layer.weights, **how)
 
     shapes = None if static else [(None, None, FEATURES)]
-    y, (x_gradient,), gradients = evaluate(ours, jit_compile, shapes)
-    reference = evaluate(theirs)
+    y, (x_gradient,), gradients = evaluate(ours, jit_compile=jit_compile, shapes=shapes)
+    reference = evaluate(theirs, trace=False)
     np.testing.assert_allclose(y, reference[0], atol=1e-5)
     np.testing.assert_allclose(x_gradient, reference[1][0], atol=1e-5)
     for a, b in zip(gradients, by_direction(reference[2]), strict=True):

@@ -41,7 +41,7 @@ def step_by_step(projected, kernel, hidden, memory, mask=None):
     return ops.stack(outputs, axis=1), hidden, memory
 
 
-def evaluate(scan, arguments, mask, jit_compile=False, shapes=None):
+def evaluate(scan, arguments, mask, **how):
     def loss_and_outputs(*arguments):
         outputs, hidden, memory = scan(*arguments, mask=mask)
         weights = ops.cos(ops.cast(ops.arange(ops.shape(outputs)[1]), "float32"))
@@ -52,9 +52,7 @@ def evaluate(scan, arguments, mask, jit_compile=False, shapes=None):
             memory,
         ]
 
-    outputs, gradients, _ = differentiate(
-        loss_and_outputs, arguments, jit_compile=jit_compile, shapes=shapes
-    )
+    outputs, gradients, _ = differentiate(loss_and_outputs, arguments, **how)
     return [*outputs, *gradients]
 
 
@@ -68,7 +66,7 @@ def test_outputs_states_and_gradients(length, masked):
     mask = np.random.default_rng(0).uniform(size=(BATCH, length)) < 0.6
     mask = mask if masked else None
     ours = evaluate(lsam_scan, arguments, mask)
-    expected = evaluate(step_by_step, arguments, mask)
+    expected = evaluate(step_by_step, arguments, mask, trace=False)
     for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * max(1, np.abs(b).max()))
 
@@ -80,8 +78,8 @@ def test_unknown_length(jit_compile):
     arguments = draw(13)
     shapes = [(None, None, COLUMNS), (UNITS, COLUMNS), (None, UNITS)]
     shapes.append((None, HEADS, DIM, DIM))
-    ours = evaluate(lsam_scan, arguments, None, jit_compile, shapes)
-    expected = evaluate(step_by_step, arguments, None)
+    ours = evaluate(lsam_scan, arguments, None, jit_compile=jit_compile, shapes=shapes)
+    expected = evaluate(step_by_step, arguments, None, trace=False)
     for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5 * max(1, np.abs(b).max()))
 
@@ -96,7 +94,7 @@ def test_zero_keys_write_and_read_nothing():
     np.testing.assert_array_equal(ours[2], memory)
     for a, b in zip(
         ours,
-        evaluate(step_by_step, [projected, kernel, hidden, memory], None),
+        evaluate(step_by_step, [projected, kernel, hidden, memory], None, trace=False),
         strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

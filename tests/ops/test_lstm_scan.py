@@ -39,7 +39,7 @@ def test_outputs_states_and_gradients(masked, length, jit_compile, static):
     given = [x, hidden, carry]
     unknown = [(None, None, FEATURES), (None, UNITS), (None, UNITS)]
 
-    def evaluate(run, jit_compile=False, shapes=None):
+    def evaluate(run, **how):
         def loss_and_outputs(x, hidden, carry):
             outputs, *states = run(x, hidden, carry, mask)
             if masked:
@@ -47,13 +47,17 @@ def test_outputs_states_and_gradients(masked, length, jit_compile, static):
             return sum(ops.sum(y**3) for y in (outputs, *states)), [outputs, *states]
 
         outputs, gradients, variable_gradients = differentiate(
-            loss_and_outputs, given, lstm.weights, jit_compile, shapes
+            loss_and_outputs, given, lstm.weights, **how
         )
         return [*outputs, *gradients, *variable_gradients]
 
-    ours = evaluate(scan_with(lstm), jit_compile, None if static else unknown)
+    shapes = None if static else unknown
+    ours = evaluate(scan_with(lstm), jit_compile=jit_compile, shapes=shapes)
     theirs = evaluate(
-        lambda x, hidden, carry, mask: lstm(x, initial_state=[hidden, carry], mask=mask)
+        lambda x, hidden, carry, mask: lstm(
+            x, initial_state=[hidden, carry], mask=mask
+        ),
+        trace=False,
     )
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))

@@ -90,14 +90,12 @@ def step_by_step(arguments, mask):
     return [ops.stack(reads, axis=1), *states]
 
 
-def evaluate(run, arguments, mask, jit_compile=False, shapes=None):
+def evaluate(run, arguments, mask, **how):
     def loss_and_outputs(arguments):
         outputs = run(arguments, mask)
         return sum(ops.sum(x**3) for x in outputs), outputs
 
-    outputs, (gradients,), _ = differentiate(
-        loss_and_outputs, [arguments], jit_compile=jit_compile, shapes=shapes
-    )
+    outputs, (gradients,), _ = differentiate(loss_and_outputs, [arguments], **how)
     return [*outputs, *(gradients[name] for name in arguments)]
 
 
@@ -109,7 +107,7 @@ def test_outputs_states_and_gradients(time, jump, masked):
     mask = np.random.default_rng(0).uniform(size=(BATCH, time)) < 0.6
     mask = mask if masked else None
     ours = evaluate(scan, arguments, mask)
-    expected = evaluate(step_by_step, arguments, mask)
+    expected = evaluate(step_by_step, arguments, mask, trace=False)
     for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=5e-5 * max(1, np.abs(b).max()))
 
@@ -125,8 +123,8 @@ def test_unknown_length(jit_compile):
         else arguments[name].shape
         for name in sorted(arguments)
     ]
-    ours = evaluate(scan, arguments, None, jit_compile, shapes)
-    expected = evaluate(step_by_step, arguments, None)
+    ours = evaluate(scan, arguments, None, jit_compile=jit_compile, shapes=shapes)
+    expected = evaluate(step_by_step, arguments, None, trace=False)
     for a, b in zip(ours, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=5e-5 * max(1, np.abs(b).max()))
 
