@@ -90,12 +90,12 @@ class Tokenizer(keras.layers.Layer):
 
         Returns:
             An int32 tensor of shape `(batch, time)`, filled up with padding to the
-            longest row and to at least one step. For a single string, a tensor of
-            shape `(time,)`. With `ragged`, a `tf.RaggedTensor`.
+            longest row and to at least one step. With `ragged`, a `tf.RaggedTensor`.
+            For a single string its row, a tensor of shape `(time,)`.
         """
         ragged = check_boolean("ragged", ragged)
         if isinstance(texts, str):
-            return self.tokenize([texts])[0]
+            return self.tokenize([texts], ragged)[0]
         rows = self.encode(as_strings("texts", texts))
         return rows if ragged else self.fill_up(rows)
 

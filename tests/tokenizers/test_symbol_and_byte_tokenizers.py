@@ -60,6 +60,8 @@ def test_rows_are_filled_up_and_texts_are_not():
     assert tokenizer.tokenize([""]).shape == (1, 1)
     assert tokenizer.tokenize([]).shape == (0, 1)
     assert tokenizer.tokenize("_5 _").numpy().tolist() == [10, 5, 10]
+    assert tokenizer.tokenize("").shape == (1,)
+    assert tokenizer.tokenize("", ragged=True).shape == (0,)
 
 
 def test_what_means_nothing_is_left_out():
