@@ -67,7 +67,7 @@ MODELS = (
 # What stands around a model if nothing else is said, and it is not the recipe's own.
 AROUND = {
     "namtm": "both",
-    "lsam": "plain",
+    "lsam": "front",
     "nam": "both",
     "lstm": "front",
     "dnc": "front",
@@ -152,7 +152,7 @@ def core_of(name, width, paper=False):
             8 if paper else 2, some, 4 * width, positions="alibi", dropout=0.1
         ),
     }[name]
-    if name in ("lstm", "nam", "stack_rnn"):
+    if name in ("lsam", "lstm", "nam", "stack_rnn"):
         return [make(), make()]
     return [make()]
 
@@ -183,12 +183,15 @@ def build_model(name, recipe, around, paper=False):
         if around == "both":
             core.append(keras.layers.LayerNormalization())
         if recipe.machine == "nam":
-            # As orthogonal as in `build_machine`, and in as many dimensions.
+            filters, kernel = width, "glorot_uniform"
+            if around != "plain":
+                # As orthogonal as in `build_machine`, and in as many dimensions.
+                filters, kernel = 2 * width, "orthogonal"
+                embeddings = keras.initializers.Orthogonal(gain=width**0.5)
             convolution = keras.layers.Conv1D(
-                2 * width, 2, padding="causal", kernel_initializer="orthogonal"
+                filters, 2, padding="causal", kernel_initializer=kernel
             )
             core.insert(0, convolution)
-            embeddings = keras.initializers.Orthogonal(gain=width**0.5)
         return models.token_tagger(
             core,
             tokens,
