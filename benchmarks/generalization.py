@@ -71,7 +71,7 @@ AROUND = {
     "nam": "both",
     "lstm": "front",
     "dnc": "front",
-    "ntm": "plain",
+    "ntm": "both",
     "stack_rnn": "front",
     "universal": "plain",
     "alibi": "plain",
