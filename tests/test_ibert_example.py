@@ -24,6 +24,21 @@ def test_the_table_of_the_page_has_the_kept_results():
         assert line.replace("**", "").strip("| ").split(" | ")[2::2] == longer
 
 
+def test_the_column_of_reverse_has_the_kept_results():
+    kept = json.loads((ROOT / "docs" / "ibert-reverse.json").read_text())
+    _, _, *rows = ibert_table.rows(kept)
+    page = (ROOT / "docs" / "ibert.md").read_text().replace("**", "").splitlines()
+    first = next(i for i, line in enumerate(page) if line.startswith("| | reverse"))
+    shown = page[first + 2 : first + 2 + len(rows)]
+    assert len({run["model"] for run in kept}) == len(rows) == len(kept) / 3
+    for row, line in zip(rows, shown, strict=True):
+        trained, longer = row.split(" | ")[3:5]
+        cells = line.strip("| ").split(" | ")
+        assert cells[1] == trained.split(" (")[0]
+        # No range is shown where all seeds have none.
+        assert cells[2] == longer.removesuffix(" (0.0 to 0.0)")
+
+
 def test_the_attempts_at_24_digits_are_on_the_page():
     kept = json.loads((ROOT / "docs" / "ibert-longer.json").read_text())
     page = (ROOT / "docs" / "ibert.md").read_text()
