@@ -67,10 +67,10 @@ MODELS = (
 # What stands around a model if nothing else is said, and it is not the recipe's own.
 AROUND = {
     "namtm": "both",
-    "lsam": "front",
+    "lsam": "both",
     "nam": "both",
     "lstm": "front",
-    "dnc": "front",
+    "dnc": "both",
     "ntm": "both",
     "stack_rnn": "front",
     "universal": "plain",
