@@ -155,15 +155,20 @@ def test_what_stands_around_models_is_the_best_of_the_kept_cells():
             }
     assert set(found) == set(generalization.MODELS) - {"namtm"}
     for name, cells in found.items():
-        assert len(cells) == 3
+        assert list(cells) == ["plain", "front", "both"]
         shown = [
             ", ".join(f"{100 * cell[x]:.1f}" for x in ("ID", "OOD", "4x"))
             for cell in cells.values()
         ]
         assert f"| {name} | {' | '.join(shown)} |" in page
         best = max(cells, key=lambda around: [cells[around][x] for x in ("OOD", "ID")])
-        # Of the Universal Transformer the seeds differ by more than this does.
-        assert generalization.AROUND[name] == best or name == "universal"
+        if name == "universal":
+            # The page says why it stays: no row is right at OOD, and two points at ID
+            # are less than the seeds differ by.
+            assert cells["plain"]["OOD"] == cells[best]["OOD"] == 0
+            assert cells[best]["ID"] - cells["plain"]["ID"] < 0.025
+            best = "plain"
+        assert generalization.AROUND[name] == best
 
 
 def test_a_table_has_the_cells_that_were_asked_for(tmp_path, monkeypatch):
