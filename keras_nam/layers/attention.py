@@ -98,7 +98,8 @@ class NAMAttention(keras.layers.Layer):
             returns what takes their place.
         training: Boolean. Whether dropout is active.
         segment_ids: Integer tensor of shape `(batch, time)`, for rows that hold several
-            sequences. One starts with an empty memory where the number changes. Needs
+            sequences. One starts with an empty memory where the number changes; the
+            numbers of positions that all masks hide do not count. Needs
             `use_causal_mask=True`.
 
     Returns:
@@ -242,8 +243,11 @@ class NAMAttention(keras.layers.Layer):
         key = value if same else clear_masked(key, mask)
         query = clear_masked(query, query_mask, "query_mask")
 
-        if segment_ids is not None:
-            segment_ids = ids_of_valid(segment_ids, mask)
+        if segment_ids is not None and mask is not None and query_mask is not None:
+            # Only what is neither written nor asked has no number: a query before the
+            # first key of its sequence must not read the sequence before.
+            used = ops.logical_or(mask, ops.cast(query_mask, "bool"))
+            segment_ids = ids_of_valid(segment_ids, used)
         outputs, memory = self.remember(
             self.feature_map(self.query_dense(query)),
             self.feature_map(self.key_dense(key)),

@@ -132,6 +132,25 @@ def test_packed_rows_with_masks_and_in_a_functional_model(tmp_path):
     np.testing.assert_allclose(outputs[holes != 9], expected[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [layers.NAMAttention, layers.LinearAttention])
+@pytest.mark.parametrize("all_asked", [True, False])
+def test_a_query_whose_key_is_hidden_reads_no_other_sequence(kind, all_asked):
+    layer, x, ends = kind(2, 4), draw(1, sum(LENGTHS), 4), np.cumsum(LENGTHS)
+    # The first keys of sequences, and all of the third one.
+    shown, query_mask = np.ones((2, 1, sum(LENGTHS)), bool)
+    shown[:, [0, ends[0], ends[0] + 1, ends[1], ends[2]]] = False
+    ids = IDS.copy()
+    if not all_asked:
+        query_mask[:, ends[0]], ids[:, ends[0]] = False, 9
+    masks = {"query_mask": None if all_asked else query_mask, "value_mask": shown}
+    outputs = layer(x, x, **masks, use_causal_mask=True, segment_ids=ids)
+    x, shown = (np.split(a, ends[:-1], axis=1) for a in (x, shown))
+    parts = zip(x, shown, strict=True)
+    alone = [layer(x, x, value_mask=m, use_causal_mask=True) for x, m in parts]
+    alone = np.concatenate(alone, axis=1)
+    np.testing.assert_allclose(outputs[query_mask], alone[query_mask], atol=1e-5)
+
+
 def test_gated_delta_net_goes_on_from_valid_steps():
     layer, x = layers.GatedDeltaNet(4, 3, 2, num_key_heads=2), draw(2, 9, 5)
     whole = layer(x)
