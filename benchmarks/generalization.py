@@ -372,7 +372,7 @@ def run_cells(arguments, folder):
                 "steps": arguments.steps,
                 "around": arguments.around or AROUND[name],
             }
-            file = folder / f"{task}-{name}-{seed}.json"
+            file = folder / f"{task}-{name}-{cell['around']}-{seed}.json"
             settings = [f"{key}={value}" for key, value in cell.items()]
             if not arguments.table:
                 start = functools.partial(start_cell, cell)
@@ -390,8 +390,6 @@ def main():
     parts = [arguments.preset]
     if arguments.steps is not None:
         parts.append(f"{arguments.steps}-steps")
-    if arguments.around is not None:
-        parts.append(arguments.around)
     folder = arguments.out / "-".join(parts)
     results = run_cells(arguments, folder)
     if not results:
