@@ -131,9 +131,7 @@ class StreamingModel:
     """
 
     def __init__(self, model):
-        if not isinstance(model, keras.Model) or not hasattr(
-            model, "_run_through_graph"
-        ):
+        if not (isinstance(model, keras.Model) and isinstance(model, keras.Function)):
             raise ValueError(
                 "Argument `model` must be a functional model. Received: "
                 f"model={model} (of type {type(model)})"

@@ -152,7 +152,7 @@ def _class_names(classes, num_classes):
 def _check_model(model):
     """The inputs and the output of a functional model from tokens to logits."""
     inputs, outputs = [], []
-    if isinstance(model, keras.Model) and hasattr(model, "_run_through_graph"):
+    if isinstance(model, keras.Model) and isinstance(model, keras.Function):
         inputs, outputs = tree.flatten(model.input), tree.flatten(model.output)
     are_tokens = all(len(x.shape) == 2 and "int" in str(x.dtype) for x in inputs)
     if not inputs or not are_tokens or [len(x.shape) in (2, 3) for x in outputs] != [1]:
